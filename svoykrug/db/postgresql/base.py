@@ -1,0 +1,39 @@
+"""Write each foreign key's `on_delete` into the database, not only into Django.
+
+Django acts on deletes in Python and leaves NO ACTION in the table, so raw SQL could orphan or
+erase what the models protect. docs/relationships.md lists every rule.
+"""
+
+from typing import Any
+
+from django.db import models
+from django.db.backends.ddl_references import Statement
+from django.db.backends.postgresql import base, schema
+
+DELETE_RULES = {
+    models.CASCADE: "CASCADE",
+    models.PROTECT: "RESTRICT",
+    models.RESTRICT: "RESTRICT",
+    models.SET_NULL: "SET NULL",
+    models.DO_NOTHING: "NO ACTION",
+}
+
+
+class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
+    # With no inline form every key goes through _create_fk_sql below.
+    sql_create_column_inline_fk = None
+
+    def _create_fk_sql(self, model: Any, field: Any, suffix: str) -> Statement:
+        statement = super()._create_fk_sql(model, field, suffix)
+        rule = DELETE_RULES[field.remote_field.on_delete]
+        statement.template = statement.template.replace(
+            " REFERENCES %(to_table)s (%(to_column)s)",
+            f" REFERENCES %(to_table)s (%(to_column)s) ON DELETE {rule}",
+        )
+        if "ON DELETE" not in statement.template:
+            raise AssertionError("Django changed its foreign key template")
+        return statement
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    SchemaEditorClass = DatabaseSchemaEditor

@@ -1,0 +1,1 @@
+"""Real PostgreSQL, ClickHouse and Redis servers run out of Python wheels under `.local/`."""

@@ -1,0 +1,202 @@
+"""Every setting is read from the environment here and nowhere else; `.env.example` explains each.
+
+In development an address that is not set is that of the embedded servers (`manage.py services`).
+"""
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from svoykrug.embedded.addresses import read_addresses
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOCAL_DIR = BASE_DIR / ".local"
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+ENVIRONMENT = env.str("SVOYKRUG_ENV", default="development")
+if ENVIRONMENT not in {"development", "production"}:
+    raise ImproperlyConfigured("SVOYKRUG_ENV is 'development' or 'production'.")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("DEBUG", default=not PRODUCTION)
+
+# A development key signs nothing that matters; the system checks refuse it in production.
+DEVELOPMENT_SECRET_KEY = "development-only-key-not-for-production-0123456789"  # noqa: S105
+SECRET_KEY = env.str("SECRET_KEY", default=DEVELOPMENT_SECRET_KEY)
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default=DEVELOPMENT_SECRET_KEY + "-jwt")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- Servers -------------------------------------------------------------------------------------
+_embedded = {} if PRODUCTION else read_addresses(LOCAL_DIR)
+DATABASE_URL = env.str("DATABASE_URL", default=_embedded.get("DATABASE_URL", ""))
+CLICKHOUSE_URL = env.str("CLICKHOUSE_URL", default=_embedded.get("CLICKHOUSE_URL", ""))
+REDIS_URL = env.str("REDIS_URL", default=_embedded.get("REDIS_URL", ""))
+# How ClickHouse reaches PostgreSQL, where that differs from DATABASE_URL (another network), host:port.
+POSTGRES_ADDRESS_FOR_CLICKHOUSE = env.str("POSTGRES_ADDRESS_FOR_CLICKHOUSE", default="")
+CLICKHOUSE_CLUSTER = env.str("CLICKHOUSE_CLUSTER", default="")
+
+DATABASES = {
+    "default": {
+        # An empty address is named by a system check; this one only keeps the settings importable.
+        **environ.Env.db_url_config(DATABASE_URL or "postgres://not-started@127.0.0.1:1/svoykrug"),
+        "ENGINE": "svoykrug.db.postgresql",
+        "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=60),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"options": "-c lock_timeout=3000 -c idle_in_transaction_session_timeout=60000"},
+    }
+}
+
+_redis = urlsplit(REDIS_URL)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL or "redis://127.0.0.1:1/0",
+        "KEY_PREFIX": "svoykrug",
+    }
+}
+
+# --- Applications --------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.contrib.postgres",
+    "csp",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "django_celery_beat",
+    "pgtrigger",
+    "svoykrug",
+    "loyalty",
+    "promos",
+    "events",
+    "analytics",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "svoykrug.urls"
+WSGI_APPLICATION = "svoykrug.wsgi.application"
+AUTH_USER_MODEL = "loyalty.Member"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- Language, time, static files ----------------------------------------------------------------
+LANGUAGE_CODE = "ru"
+LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+# The programme's own zone: days, months and expiry are counted in it.
+TIME_ZONE = env.str("PROGRAMME_TIME_ZONE", default="Europe/Moscow")
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+if PRODUCTION:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+
+# --- Rules of the programme (specification, rules.md) --------------------------------------------
+PROGRAMME_STARTED_ON = date.fromisoformat(env.str("PROGRAMME_STARTED_ON", default="1995-01-01"))
+LOT_LIFETIME_DAYS = env.int("LOT_LIFETIME_DAYS", default=365)
+TURNOVER_WINDOW_DAYS = env.int("TURNOVER_WINDOW_DAYS", default=365)
+MAX_FUTURE_HOURS = env.int("MAX_FUTURE_HOURS", default=24)
+PARKED_REFUND_DAYS = env.int("PARKED_REFUND_DAYS", default=30)
+# A purchase above this is stored and flagged in its explanation; it is never lost.
+LARGE_PURCHASE_RUB = Decimal(env.str("LARGE_PURCHASE_RUB", default="1000000.00"))
+# What no till can mean: refused.
+AMOUNT_LIMIT_RUB = Decimal(env.str("AMOUNT_LIMIT_RUB", default="99999999.99"))
+
+# --- Sign-in by phone code -----------------------------------------------------------------------
+OTP_LIFETIME_SECONDS = env.int("OTP_LIFETIME_SECONDS", default=300)
+OTP_TRIES = env.int("OTP_TRIES", default=5)
+ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", default=15)
+REFRESH_TOKEN_DAYS = env.int("REFRESH_TOKEN_DAYS", default=30)
+
+LOGIN_URL = "member-sign-in"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- Celery --------------------------------------------------------------------------------------
+CELERY_BROKER_URL = (
+    f"redis+socket://{_redis.path}?virtual_host=1" if _redis.scheme == "unix" else REDIS_URL
+)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 1500
+CELERY_TASK_TIME_LIMIT = 1800
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+# --- Security ------------------------------------------------------------------------------------
+if PRODUCTION:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_AGE = 30 * 86_400
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'self'"],
+    }
+}
