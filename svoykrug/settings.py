@@ -166,9 +166,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- Celery --------------------------------------------------------------------------------------
-CELERY_BROKER_URL = (
-    f"redis+socket://{_redis.path}?virtual_host=1" if _redis.scheme == "unix" else REDIS_URL
-)
+CELERY_BROKER_URL = f"redis+socket://{_redis.path}?virtual_host=1" if _redis.scheme == "unix" else REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -1,0 +1,64 @@
+"""The pipeline's own record: what was carried to ClickHouse, and the cut-points of each RFM snapshot."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from svoykrug.db.models import Index, Record
+
+
+class SyncWindow(Record):
+    """Transaction ids `[from_xid, to_xid)` of one fact table, written down before they are pulled."""
+
+    class Status(models.TextChoices):
+        PLANNED = "planned", _("planned")
+        DONE = "done", _("done")
+
+    table = models.CharField(_("table"), max_length=40)
+    from_xid = models.BigIntegerField()
+    to_xid = models.BigIntegerField()
+    system_identifier = models.CharField(
+        max_length=20, help_text=_("Tells a restored PostgreSQL cluster from the old one.")
+    )
+    status = models.CharField(_("status"), max_length=7, choices=Status, default=Status.PLANNED)
+    rows = models.BigIntegerField(_("rows"), null=True, blank=True)
+    seconds = models.FloatField(_("seconds"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        db_table = "sync_windows"
+        verbose_name = _("sync window")
+        verbose_name_plural = _("sync windows")
+        constraints = [
+            models.CheckConstraint(name="sync_windows_not_empty", condition=Q(to_xid__gt=F("from_xid"))),
+            # One window at a time per table: two beats at once cannot both plan.
+            models.UniqueConstraint(
+                fields=["table"], condition=Q(status="planned"), name="idx_sync_windows_planned"
+            ),
+        ]
+        indexes = [Index("table", F("to_xid").desc(), name="idx_sync_windows_table")]
+
+    def __str__(self) -> str:
+        return f"{self.table} [{self.from_xid}, {self.to_xid})"
+
+
+class RfmRun(Record):
+    """A snapshot of RFM and the four cut-points of each metric that explain every score."""
+
+    snapshot_date = models.DateField(_("snapshot of"))
+    calculated_at = models.DateTimeField(_("calculated"))
+    members = models.PositiveIntegerField(_("members"))
+    recency_cuts = ArrayField(models.IntegerField(), size=4, default=list)
+    frequency_cuts = ArrayField(models.IntegerField(), size=4, default=list)
+    monetary_cuts = ArrayField(models.DecimalField(max_digits=16, decimal_places=2), size=4, default=list)
+    as_of = models.DateTimeField(_("data as of"), null=True, blank=True)
+
+    class Meta:
+        db_table = "rfm_runs"
+        verbose_name = _("RFM snapshot")
+        verbose_name_plural = _("RFM snapshots")
+        indexes = [Index(F("snapshot_date").desc(), F("calculated_at").desc(), name="idx_rfm_runs_date")]
+
+    def __str__(self) -> str:
+        return str(self.snapshot_date)

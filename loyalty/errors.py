@@ -1,0 +1,53 @@
+"""Refusals of the ledger and of purchases. Codes are public and never change."""
+
+from svoykrug.errors import DomainError
+
+
+class InvalidPurchase(DomainError):
+    """A value of the request is outside what the programme records; `field` names it."""
+
+
+class MemberNotFound(DomainError):
+    code = "member_not_found"
+    status = 404
+
+
+class ExternalIdReused(DomainError):
+    """The receipt number is already stored with other content; details["fields"] names what differs."""
+
+    code = "external_id_reused"
+    status = 422
+
+
+class RefundUnlinked(DomainError):
+    """The refund names no purchase."""
+
+    code = "refund_unlinked"
+
+
+class RefundExceedsPurchase(DomainError):
+    code = "refund_exceeds_purchase"
+    status = 409
+
+
+class AccrualStopped(DomainError):
+    """The business does not give bonuses now."""
+
+    code = "accrual_stopped"
+    status = 409
+
+
+class CodeRefused(DomainError):
+    """The sign-in code is wrong, used up or too old."""
+
+    code = "not_authenticated"
+    status = 401
+
+
+class TooManyRequests(DomainError):
+    code = "throttled"
+    status = 429
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.retry_after = retry_after

@@ -1,0 +1,148 @@
+"""Messages to members, the audit trail, and the record of file imports."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from svoykrug.db.models import ChangingRecord, Index, Record, append_only
+
+
+class Notification(ChangingRecord):
+    """A message on its way to a member."""
+
+    class Channel(models.TextChoices):
+        INAPP = "inapp", _("in the app")
+        SMS = "sms", "SMS"
+        EMAIL = "email", _("e-mail")
+        PUSH = "push", _("push")
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        SENDING = "sending", _("sending")
+        SENT = "sent", _("sent")
+        FAILED = "failed", _("failed")
+        SUPPRESSED = "suppressed", _("suppressed")
+        READ = "read", _("read")
+
+    class Purpose(models.TextChoices):
+        SERVICE = "service", _("service")
+        ADVERTISING = "advertising", _("advertising")
+
+    member = models.ForeignKey(
+        "Member", models.CASCADE, db_column="user_id", db_index=False, related_name="notifications"
+    )
+    channel = models.CharField(max_length=5, choices=Channel)
+    purpose = models.CharField(max_length=11, choices=Purpose)
+    partner = models.ForeignKey(
+        "Business", models.SET_NULL, db_index=False, null=True, blank=True, related_name="notifications"
+    )
+    template = models.CharField(max_length=60)
+    payload = models.JSONField(default=dict)
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    dedupe_key = models.CharField(max_length=120)
+    send_after = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "notifications"
+        constraints = [models.UniqueConstraint(fields=["dedupe_key"], name="idx_notifications_dedupe_key")]
+        indexes = [
+            Index(fields=["send_after"], condition=Q(status="queued"), name="idx_notifications_queue"),
+            Index("member", F("created_at").desc(), name="idx_notifications_user"),
+            Index(fields=["partner"], condition=Q(partner__isnull=False), name="idx_notifications_partner"),
+        ]
+
+    def __str__(self) -> str:
+        return self.template
+
+
+class AuditLog(Record):
+    """Who changed what. Append-only."""
+
+    table_name = models.CharField(max_length=63)
+    row_id = models.UUIDField()
+    action = models.CharField(max_length=6)
+    actor_id = models.UUIDField(null=True, blank=True)
+    actor_kind = models.CharField(max_length=10, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    changes = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "audit_logs"
+        verbose_name = _("change")
+        verbose_name_plural = _("changes")
+        indexes = [
+            Index("table_name", "row_id", F("created_at").desc(), name="idx_audit_logs_row"),
+            Index("actor_id", F("created_at").desc(), name="idx_audit_logs_actor"),
+        ]
+        triggers = [append_only()]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.table_name}"
+
+
+class ImportJob(ChangingRecord):
+    """One run of a file through the import."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    business = models.ForeignKey(
+        "Business", models.CASCADE, db_index=False, null=True, blank=True, related_name="import_jobs"
+    )
+    started_by = models.ForeignKey(
+        "Member",
+        models.SET_NULL,
+        db_column="started_by",
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="import_jobs",
+    )
+    file_name = models.CharField(max_length=255)
+    profile = models.CharField(max_length=40, blank=True)
+    status = models.CharField(max_length=8, choices=Status, default=Status.RUNNING)
+    dry_run = models.BooleanField(default=False)
+    read = models.PositiveIntegerField(default=0)
+    created = models.PositiveIntegerField(default=0)
+    duplicates = models.PositiveIntegerField(default=0)
+    rejected = models.PositiveIntegerField(default=0)
+    refunds = models.PositiveIntegerField(default=0)
+    parked = models.PositiveIntegerField(default=0)
+    amount = models.DecimalField(max_digits=16, decimal_places=2, default=0)
+    error = models.TextField(blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "import_jobs"
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
+        indexes = [
+            Index(fields=["business"], name="idx_import_jobs_business"),
+            Index(fields=["started_by"], name="idx_import_jobs_started_by"),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
+class ImportRejection(Record):
+    """A row of a file that was not loaded, and why."""
+
+    job = models.ForeignKey("ImportJob", models.CASCADE, db_index=False, related_name="rejections")
+    line = models.PositiveIntegerField(_("line"))
+    column = models.CharField(_("column"), max_length=60, blank=True)
+    code = models.CharField(_("code"), max_length=40)
+    reason = models.CharField(_("reason"), max_length=500)
+    row = models.JSONField(_("row"), default=dict)
+
+    class Meta:
+        db_table = "import_rejections"
+        indexes = [Index(fields=["job", "line"], name="idx_import_rejections_job")]
+
+    def __str__(self) -> str:
+        return f"{self.line}: {self.reason}"

@@ -1,0 +1,188 @@
+"""Lots, ledger entries and the balance kept from them."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from svoykrug.db.models import Index, MoneyField, Record, append_only, stamp_sync_xid
+
+
+class Bonus(Record):
+    """A member's balance, kept by the transaction that writes the entries; the entries are the truth.
+
+    balance     sum of the member's entries outside pending lots, debt and write-offs apart
+    pending     in lots that could not be spent yet when this row was last written
+    debt        taken back by refunds beyond what the member still had
+    expires_at  the soonest expiry among lots with something left; past it, count the lots
+    """
+
+    member = models.ForeignKey(
+        "Member",
+        models.CASCADE,
+        db_column="user_id",
+        db_index=False,
+        related_name="bonuses",
+        verbose_name=_("member"),
+    )
+    balance = MoneyField(_("balance"), default=Decimal("0.00"))
+    pending = MoneyField(_("pending"), default=Decimal("0.00"))
+    debt = MoneyField(_("debt"), default=Decimal("0.00"))
+    expires_at = models.DateTimeField(_("soonest expiry"), null=True, blank=True)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "bonuses"
+        verbose_name = _("balance")
+        verbose_name_plural = _("balances")
+        constraints = [
+            models.UniqueConstraint(fields=["member"], name="idx_bonuses_user"),
+            models.CheckConstraint(
+                name="bonuses_never_negative", condition=Q(balance__gte=0, pending__gte=0, debt__gte=0)
+            ),
+        ]
+        indexes = [
+            Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="idx_bonuses_expires")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.balance)
+
+
+class BonusLotQuerySet(models.QuerySet["BonusLot"]):
+    def live(self, at: datetime) -> "BonusLotQuerySet":
+        """Lots that may be spent at that moment."""
+        return self.filter(remaining__gt=0, available_from__lte=at, expires_at__gt=at)
+
+    def pending(self, at: datetime) -> "BonusLotQuerySet":
+        return self.filter(remaining__gt=0, available_from__gt=at)
+
+    def by_expiry(self) -> "BonusLotQuerySet":
+        return self.order_by("expires_at", "id")
+
+
+class BonusLot(Record):
+    """One accrual and what is left of it."""
+
+    class Kind(models.TextChoices):
+        PURCHASE = "purchase", _("purchase")
+        OFFER = "offer", _("offer")
+        REFERRAL = "referral", _("invitation")
+        EVENT = "event", _("event")
+        ADJUSTMENT = "adjustment", _("adjustment")
+
+    member = models.ForeignKey(
+        "Member", models.PROTECT, db_column="user_id", db_index=False, related_name="lots"
+    )
+    issuer = models.ForeignKey("Business", models.PROTECT, db_index=False, related_name="issued_lots")
+    transaction = models.ForeignKey(
+        "Transaction", models.PROTECT, db_index=False, null=True, blank=True, related_name="lots"
+    )
+    kind = models.CharField(max_length=10, choices=Kind)
+    accrued = MoneyField()
+    remaining = MoneyField()
+    available_from = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    objects = BonusLotQuerySet.as_manager()
+
+    class Meta:
+        db_table = "bonus_lots"
+        constraints = [
+            models.CheckConstraint(
+                name="bonus_lots_remaining_within_accrued",
+                condition=Q(remaining__gte=0, remaining__lte=F("accrued")),
+            ),
+            models.CheckConstraint(
+                name="bonus_lots_expire_after_available", condition=Q(expires_at__gt=F("available_from"))
+            ),
+        ]
+        indexes = [
+            Index(
+                fields=["member", "expires_at"], condition=Q(remaining__gt=0), name="idx_bonus_lots_user_left"
+            ),
+            Index(fields=["member"], name="idx_bonus_lots_user"),
+            Index(fields=["issuer"], name="idx_bonus_lots_issuer"),
+            Index(fields=["transaction"], name="idx_bonus_lots_transaction"),
+            Index(fields=["expires_at"], condition=Q(remaining__gt=0), name="idx_bonus_lots_expiring"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.remaining}/{self.accrued}"
+
+
+class BonusEntry(Record):
+    """An immutable change of one lot. `created_at` is when it took effect.
+
+    Debt, its repayment and write-offs hang on the lot of the purchase they come from, but only
+    a repayment changes that lot: debt and write-off say what could not be taken from any lot.
+    """
+
+    class Kind(models.TextChoices):
+        ACCRUAL = "accrual", _("accrual")
+        REDEMPTION = "redemption", _("redemption")
+        RESTORATION = "restoration", _("restoration")
+        EXPIRY = "expiry", _("expiry")
+        REVERSAL = "reversal", _("reversal")
+        WRITE_OFF = "write_off", _("write-off")
+        DEBT = "debt", _("debt")
+        DEBT_REPAYMENT = "debt_repayment", _("debt repayment")
+
+    # Entries of these kinds change no lot and no balance.
+    MEMO_KINDS = (Kind.DEBT, Kind.WRITE_OFF)
+
+    lot = models.ForeignKey("BonusLot", models.PROTECT, db_index=False, related_name="entries")
+    member = models.ForeignKey(
+        "Member", models.PROTECT, db_column="user_id", db_index=False, related_name="entries"
+    )
+    kind = models.CharField(max_length=14, choices=Kind)
+    amount = MoneyField()
+    transaction = models.ForeignKey(
+        "Transaction", models.PROTECT, db_index=False, null=True, blank=True, related_name="entries"
+    )
+    honoured_by = models.ForeignKey(
+        "Business",
+        models.PROTECT,
+        db_column="honoured_by",
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="honoured_entries",
+    )
+    recorded_at = models.DateTimeField(default=timezone.now, editable=False)
+    sync_xid = models.BigIntegerField(default=0, editable=False)
+
+    class Meta:
+        db_table = "bonus_entries"
+        constraints = [
+            models.CheckConstraint(
+                name="bonus_entries_sign_follows_kind",
+                condition=Q(kind__in=["accrual", "restoration"], amount__gt=0)
+                | Q(
+                    kind__in=["redemption", "expiry", "reversal", "write_off", "debt", "debt_repayment"],
+                    amount__lt=0,
+                ),
+            ),
+            models.CheckConstraint(
+                name="bonus_entries_redemption_names_honourer",
+                condition=~Q(kind="redemption") | Q(honoured_by__isnull=False),
+            ),
+        ]
+        indexes = [
+            Index("member", F("created_at").desc(), name="idx_bonus_entries_user_created"),
+            Index(fields=["lot"], name="idx_bonus_entries_lot"),
+            Index(fields=["transaction"], name="idx_bonus_entries_transaction"),
+            Index(
+                fields=["honoured_by"],
+                condition=Q(honoured_by__isnull=False),
+                name="idx_bonus_entries_honoured_by",
+            ),
+            Index(fields=["sync_xid"], name="idx_bonus_entries_sync_xid"),
+        ]
+        triggers = [stamp_sync_xid(), append_only()]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount}"

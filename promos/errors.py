@@ -1,0 +1,17 @@
+"""Refusals of promotions. Codes are public and never change."""
+
+from svoykrug.errors import DomainError
+
+
+class CouponNotRedeemable(DomainError):
+    """The coupon is unknown, another's, for another business, used, out of date, or the bill is too small."""
+
+    code = "coupon_not_redeemable"
+    status = 409
+
+
+class ChainRefused(DomainError):
+    """A step of a chain's life that its state or the caller does not allow."""
+
+    code = "permission_denied"
+    status = 403

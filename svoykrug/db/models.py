@@ -1,0 +1,59 @@
+"""What every table shares: time-ordered keys, bounded money, the transaction id that the pipeline reads."""
+
+from typing import Any
+
+import pgtrigger
+from django.db import models
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+__all__ = ["ChangingRecord", "Index", "MoneyField", "Record", "append_only", "stamp_sync_xid", "uuid7"]
+
+
+class MoneyField(models.DecimalField):
+    """Roubles or bonuses: numeric(14,2), never float."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["max_digits"], kwargs["decimal_places"] = 14, 2
+        super().__init__(*args, **kwargs)
+
+
+class Index(models.Index):
+    """An index whose name may use PostgreSQL's 63 characters; Django's 30 are other databases'."""
+
+    max_name_length = 63
+
+
+class Record(models.Model):
+    """A row with a UUID version 7: ordered by time, so B-trees stay compact at millions of rows."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class ChangingRecord(Record):
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        abstract = True
+
+
+def stamp_sync_xid() -> pgtrigger.Trigger:
+    """Set `sync_xid` to the writing transaction's id, whoever writes and however.
+
+    The pipeline cuts its windows by this column; see docs/decisions/0002.
+    """
+    return pgtrigger.Trigger(
+        name="stamp_sync_xid",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Insert | pgtrigger.Update,
+        func="NEW.sync_xid = pg_current_xact_id()::text::bigint; RETURN NEW;",
+    )
+
+
+def append_only() -> pgtrigger.Trigger:
+    """Refuse every update and delete of a row: what is recorded stays."""
+    return pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)
