@@ -37,11 +37,29 @@ class AccrualStopped(DomainError):
     status = 409
 
 
+class InvalidPhone(DomainError):
+    """What was given as a phone number is none."""
+
+
 class CodeRefused(DomainError):
     """The sign-in code is wrong, used up or too old."""
 
     code = "not_authenticated"
     status = 401
+
+
+class CodesUnavailable(DomainError):
+    """The store of sign-in codes is away."""
+
+    code = "unavailable"
+    status = 503
+
+
+class CodeNotDelivered(DomainError):
+    """The sign-in code could not be sent."""
+
+    code = "unavailable"
+    status = 503
 
 
 class TooManyRequests(DomainError):

@@ -156,6 +156,15 @@ AMOUNT_LIMIT_RUB = Decimal(env.str("AMOUNT_LIMIT_RUB", default="99999999.99"))
 # --- Sign-in by phone code -----------------------------------------------------------------------
 OTP_LIFETIME_SECONDS = env.int("OTP_LIFETIME_SECONDS", default=300)
 OTP_TRIES = env.int("OTP_TRIES", default=5)
+# Codes asked for by one phone in 15 minutes and in a day, by one address and by all in an hour.
+OTP_REQUESTS_PER_PHONE = env.int("OTP_REQUESTS_PER_PHONE", default=5)
+OTP_REQUESTS_PER_PHONE_AND_DAY = env.int("OTP_REQUESTS_PER_PHONE_AND_DAY", default=30)
+OTP_REQUESTS_PER_ADDRESS = env.int("OTP_REQUESTS_PER_ADDRESS", default=100)
+OTP_REQUESTS_IN_ALL = env.int("OTP_REQUESTS_IN_ALL", default=5000)
+# Answers tried by one address in an hour.
+OTP_ATTEMPTS_PER_ADDRESS = env.int("OTP_ATTEMPTS_PER_ADDRESS", default=200)
+# A function (phone, code); the default one works in development only.
+OTP_DELIVERY = env.str("OTP_DELIVERY", default="loyalty.services.code_delivery.to_console")
 ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", default=15)
 REFRESH_TOKEN_DAYS = env.int("REFRESH_TOKEN_DAYS", default=30)
 
