@@ -1,0 +1,112 @@
+"""Reads that join or add up, for pages, endpoints and exports."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Min, Q, Sum
+
+from loyalty.errors import MemberNotFound
+from loyalty.models import Bonus, BonusLot, Member, StatusTier, Transaction
+from svoykrug.money import ZERO
+
+EXPIRING_SOON_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """A member's bonuses at a moment.
+
+    available    may be spent now
+    pending      will become available, the first on `next_available_on`
+    expiring     of the available, lapses within 30 days, the first on `expiring_on`
+    debt         new accruals repay it first
+    """
+
+    available: Decimal
+    pending: Decimal
+    debt: Decimal
+    expiring: Decimal
+    expiring_on: datetime | None
+    next_available_on: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TierProgress:
+    """Where a member stands between tiers.
+
+    turnover_rub  qualifying turnover of the last 12 months
+    missing_rub   to the next tier; zero at the top
+    share         of the way from this tier's threshold to the next, 0 to 1
+    """
+
+    tier: StatusTier
+    next_tier: StatusTier | None
+    turnover_rub: Decimal
+    missing_rub: Decimal
+    share: Decimal
+
+
+def wallet(member_id: UUID, *, at: datetime) -> Wallet:
+    """Add up the member's lots: true at any moment, whether or not the nightly expiry has run."""
+    soon = at + timedelta(days=EXPIRING_SOON_DAYS)
+    live = Q(available_from__lte=at, expires_at__gt=at)
+    sums = BonusLot.objects.filter(member_id=member_id, remaining__gt=0).aggregate(
+        available=Sum("remaining", filter=live),
+        pending=Sum("remaining", filter=Q(available_from__gt=at)),
+        expiring=Sum("remaining", filter=live & Q(expires_at__lte=soon)),
+        expiring_on=Min("expires_at", filter=live & Q(expires_at__lte=soon)),
+        next_available_on=Min("available_from", filter=Q(available_from__gt=at)),
+    )
+    debt = Bonus.objects.filter(member_id=member_id).values_list("debt", flat=True).first()
+    return Wallet(
+        available=sums["available"] or ZERO,
+        pending=sums["pending"] or ZERO,
+        debt=debt or ZERO,
+        expiring=sums["expiring"] or ZERO,
+        expiring_on=sums["expiring_on"],
+        next_available_on=sums["next_available_on"],
+    )
+
+
+def qualifying_turnover(member_id: UUID, *, at: datetime) -> Decimal:
+    """Return roubles paid in the last 12 months, net of refunds (rules.md, Tiers)."""
+    since = at - timedelta(days=settings.TURNOVER_WINDOW_DAYS)
+    paid = Transaction.objects.filter(member_id=member_id, created_at__gt=since, created_at__lte=at)
+    return paid.aggregate(sum=Sum("amount_paid"))["sum"] or ZERO
+
+
+def tier_progress(member: Member, *, at: datetime) -> TierProgress:
+    """Return the member's tier, the next one and what is missing to it."""
+    tiers = list(StatusTier.objects.order_by("level"))
+    tier = next(tier for tier in tiers if tier.pk == member.status_tier_id)
+    following = next((other for other in tiers if other.level == tier.level + 1), None)
+    turnover = max(qualifying_turnover(member.pk, at=at), ZERO)
+    if following is None:
+        return TierProgress(tier, None, turnover, ZERO, Decimal(1))
+    span = following.threshold_rub - tier.threshold_rub
+    share = min(max((turnover - tier.threshold_rub) / span, Decimal(0)), Decimal(1))
+    return TierProgress(tier, following, turnover, max(following.threshold_rub - turnover, ZERO), share)
+
+
+def members_by_card(cards: Collection[str]) -> dict[str, UUID]:
+    """Return member ids by card number, for the cards that are known."""
+    found = Member.objects.filter(card_number__in=list(cards)).values_list("card_number", "pk")
+    return {card: pk for card, pk in found if card is not None}
+
+
+def find_member(*, phone: str | None = None, card: str | None = None) -> Member:
+    """Return the member of that phone (E.164) or card number.
+
+    Raises MemberNotFound; members who left the programme are not found.
+    """
+    by = {"phone": phone} if phone else {"card_number": card}
+    member = (
+        Member.objects.select_related("status_tier").filter(is_active=True, anonymised_at=None, **by).first()
+    )
+    if member is None:
+        raise MemberNotFound("No member has this phone or card number.", field="member")
+    return member

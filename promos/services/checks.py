@@ -1,0 +1,112 @@
+"""What a request must be before any rule looks at it, and how a repeat is recognised."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from functools import cache
+
+from django.conf import settings
+from django.utils import timezone
+
+from loyalty.errors import InvalidPurchase
+from loyalty.services.transactions import Receipt, StoredTransaction
+from promos.rules import normalise_code
+
+from .purchases import PurchaseRequest, RefundRequest
+
+MAX_TEXT = 200
+
+
+@cache
+def programme_start() -> datetime:
+    """Return the first moment of the programme in its own time zone."""
+    return datetime.combine(settings.PROGRAMME_STARTED_ON, time(), timezone.get_default_timezone())
+
+
+def check_request(request: PurchaseRequest | RefundRequest, *, at: datetime) -> None:
+    """Raise InvalidPurchase, naming the field, for a value that no till can mean."""
+    check_amount(request.amount)
+    if request.purchased_at is not None:
+        check_time(request.purchased_at, at=at)
+    for name, text in (("external_id", request.external_id), ("category", request.category)):
+        if text and (len(text) > MAX_TEXT or "\x00" in text):
+            raise InvalidPurchase(f"At most {MAX_TEXT} characters and no NUL.", field=name)
+    if isinstance(request, RefundRequest) and request.refund_of and request.refund_of == request.external_id:
+        raise InvalidPurchase("A refund cannot refund itself.", field="refund_of")
+
+
+def check_amount(amount: Decimal) -> None:
+    """Refuse an amount that is not roubles above zero in whole kopecks within the limit."""
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise InvalidPurchase("The amount is not a number.", field="amount")
+    if amount <= 0:
+        raise InvalidPurchase("The amount must be above zero.", field="amount")
+    if amount > settings.AMOUNT_LIMIT_RUB:
+        raise InvalidPurchase(f"The amount is above {settings.AMOUNT_LIMIT_RUB}.", field="amount")
+    if exponent < -2:
+        raise InvalidPurchase("The amount has more than two decimals.", field="amount")
+
+
+def check_time(purchased_at: datetime, *, at: datetime) -> None:
+    """Refuse a purchase dated before the programme or too far ahead (rules.md, Purchase)."""
+    if purchased_at > at + timedelta(hours=settings.MAX_FUTURE_HOURS):
+        raise InvalidPurchase(
+            f"The purchase is dated more than {settings.MAX_FUTURE_HOURS} h ahead. Check the till's clock.",
+            field="purchased_at",
+        )
+    if purchased_at < programme_start():
+        raise InvalidPurchase(
+            f"The purchase is dated before the programme began ({settings.PROGRAMME_STARTED_ON}).",
+            field="purchased_at",
+        )
+
+
+def fingerprint(request: PurchaseRequest | RefundRequest) -> str:
+    """Return the SHA-256 of the normalised business fields, so that spelling does not matter."""
+    purchased_at = request.purchased_at.astimezone(UTC).isoformat() if request.purchased_at else ""
+    parts = [str(request.member_id or ""), f"{request.amount:.2f}", request.category, purchased_at]
+    if isinstance(request, PurchaseRequest):
+        coupon = normalise_code(request.coupon_code) or request.coupon_code if request.coupon_code else ""
+        lines = json.dumps(request.lines, sort_keys=True) if request.lines else ""
+        parts += ["purchase", coupon, lines]
+    else:
+        parts += ["refund", request.refund_of or ""]
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def differing_fields(
+    request: PurchaseRequest | RefundRequest,
+    stored: StoredTransaction,
+    by_receipt: dict[Receipt, StoredTransaction],
+) -> list[str]:
+    """Return the fields in which a repeat differs from what is stored; none means it is a repeat.
+
+    A field that the repeat leaves out (time, member of a refund) is not compared.
+    """
+    if stored.request_hash == fingerprint(request):
+        return []
+    kind = "purchase" if isinstance(request, PurchaseRequest) else "refund"
+    if stored.kind != kind:
+        return ["kind"]
+    differing = []
+    if request.member_id not in (None, stored.member_id):
+        differing.append("member")
+    if request.amount != abs(stored.amount):
+        differing.append("amount")
+    if request.category != stored.category:
+        differing.append("category")
+    if request.purchased_at is not None and request.purchased_at != stored.created_at:
+        differing.append("purchased_at")
+    if isinstance(request, PurchaseRequest):
+        if (request.lines or None) != stored.lines:
+            differing.append("lines")
+        # The stored row keeps the coupon's id; that the hashes differ in nothing else tells the code does.
+        if bool(request.coupon_code) != bool(stored.coupon_id) or (request.coupon_code and not differing):
+            differing.append("coupon")
+    else:
+        purchase = by_receipt.get((request.business.pk, request.refund_of or ""))
+        if purchase is None or purchase.id != stored.refund_of:
+            differing.append("refund_of")
+    return differing

@@ -1,0 +1,247 @@
+"""Chains that a purchase may trigger: which ones, for whom, and in which arm.
+
+Loaded once for many purchases, then decided one by one in their order.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, F, Q
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from loyalty.models import StatusTier
+from promos.models import ChainAssignment, Coupon, CrossPromoChain
+from promos.rules import in_holdout, new_code, trigger_refusal
+from svoykrug.db.bulk import insert_rows
+from svoykrug.db.models import uuid7
+
+from .explanation import rule
+from .purchases import PurchaseRequest
+
+Arm = ChainAssignment.Arm
+
+COUPON_COLUMNS = (
+    "id", "created_at", "updated_at", "code", "user_id", "business_id", "chain_id", "status", "benefit",
+    "benefit_value", "benefit_text", "min_amount", "valid_from", "valid_until", "issued_for",
+)  # fmt: skip
+ASSIGNMENT_COLUMNS = ("id", "created_at", "chain_id", "user_id", "trigger_id", "arm", "coupon_id")
+
+
+@dataclass(slots=True)
+class _Latest:
+    """The member's latest assignment to a chain: until `until` another trigger brings nothing new."""
+
+    coupon_id: UUID | None
+    until: datetime
+
+
+class Triggers:
+    """Active chains of the purchases' businesses, with what is known of their members."""
+
+    def __init__(
+        self, requests: Collection[PurchaseRequest], *, members: Collection[UUID], recorded_at: datetime
+    ) -> None:
+        """Read active chains and what their conditions need of the members, who must be locked."""
+        self.recorded_at = recorded_at
+        self._visits: dict[tuple[UUID, UUID], list[datetime]] = defaultdict(list)
+        self._latest: dict[tuple[UUID, UUID], _Latest] = {}
+        self._issued_on: dict[tuple[UUID, date], int] = defaultdict(int)
+        self._issued: dict[UUID, int] = defaultdict(int)
+        self._coupons: list[tuple[Any, ...]] = []
+        self._assignments: list[tuple[Any, ...]] = []
+        times = [request.purchased_at or recorded_at for request in requests]
+        chains = (
+            _lock_active_chains({request.business.pk for request in requests}, until=max(times))
+            if times
+            else []
+        )
+        self._chains: dict[UUID, list[CrossPromoChain]] = defaultdict(list)
+        for chain in chains:
+            self._chains[chain.source_business_id].append(chain)
+        if chains:
+            self._load_visits(chains, list(members), since=min(times))
+            self._load_latest(chains, list(members))
+            self._load_daily_counts([chain for chain in chains if chain.daily_limit is not None])
+
+    def _load_visits(self, chains: list[CrossPromoChain], members: list[UUID], *, since: datetime) -> None:
+        at_targets = {chain.target_business_id for chain in chains}
+        look_back = timedelta(days=max(chain.exclude_target_customers_days for chain in chains))
+        at_sources = {chain.source_business_id for chain in chains if chain.trigger_first_purchase}
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                SELECT user_id, business_id, created_at FROM transactions
+                WHERE user_id = ANY(%s) AND kind = 'purchase'
+                    AND (business_id = ANY(%s) AND created_at >= %s OR business_id = ANY(%s))
+                """,
+                [members, list(at_targets), since - look_back, list(at_sources)],
+            )
+            for member_id, business_id, at in cursor.fetchall():
+                self._visits[member_id, business_id].append(at)
+
+    def _load_latest(self, chains: list[CrossPromoChain], members: list[UUID]) -> None:
+        lives = {chain.pk: timedelta(days=chain.coupon_valid_days) for chain in chains}
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                SELECT DISTINCT ON (a.user_id, a.chain_id)
+                       a.user_id, a.chain_id, a.coupon_id, a.created_at, c.status, c.valid_until
+                FROM chain_assignments a LEFT JOIN coupons c ON c.id = a.coupon_id
+                WHERE a.user_id = ANY(%s) AND a.chain_id = ANY(%s)
+                ORDER BY a.user_id, a.chain_id, a.created_at DESC
+                """,
+                [members, list(lives)],
+            )
+            for member_id, chain_id, coupon_id, at, status, valid_until in cursor.fetchall():
+                if coupon_id is None:
+                    self._latest[chain_id, member_id] = _Latest(None, at + lives[chain_id])
+                elif status == Coupon.Status.ISSUED:
+                    self._latest[chain_id, member_id] = _Latest(coupon_id, valid_until)
+
+    def _load_daily_counts(self, chains: list[CrossPromoChain]) -> None:
+        issued = ChainAssignment.objects.filter(chain__in=chains, arm=Arm.TREATMENT)
+        days = (
+            issued.annotate(day=TruncDate("created_at"))
+            .values_list("chain_id", "day")
+            .annotate(count=Count("id"))
+        )
+        for chain_id, day, count in days:
+            self._issued_on[chain_id, day] = count
+
+    def fire(
+        self, request: PurchaseRequest, *, transaction_id: UUID, tier: StatusTier, at: datetime
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Decide every chain of the purchase's business.
+
+        Returns the rules looked at, for the explanation, and the codes of coupons issued.
+        """
+        rules, codes = [], []
+        for chain in self._chains.get(request.business.pk, ()):
+            if chain.accepted_at is None or at < chain.accepted_at:
+                continue  # Not agreed yet when this purchase happened: there was no such rule.
+            params: dict[str, Any] = {
+                "chain": str(chain.pk), "title": str(chain), "target": chain.target_business.name,
+            }  # fmt: skip
+            reason = self._refusal(chain, request, tier=tier, at=at)
+            if reason is None:
+                arm, code = self._assign(chain, request.member_id, transaction_id, at)
+                # The hold-out must not be told: the arm goes to the staff's view, not to words.
+                params["arm"] = str(arm)
+                if code:
+                    codes.append(code)
+                    params["coupon"] = code
+                reason = (
+                    ""
+                    if code
+                    else "already_customer: buys at the target"
+                    if arm == Arm.SKIPPED
+                    else "not_issued"
+                )
+            rules.append(rule("chain", applied="coupon" in params, reason=reason, **params))
+        self._visits[request.member_id, request.business.pk].append(at)
+        return rules, codes
+
+    def redeemed(self, coupon: Coupon) -> None:
+        """Note that a coupon was redeemed in this call, so the chain may issue the next one."""
+        key = (coupon.chain_id, coupon.member_id)
+        latest = self._latest.get(key)  # type: ignore[arg-type]
+        if latest and latest.coupon_id == coupon.pk:
+            del self._latest[key]  # type: ignore[arg-type]
+
+    def write(self) -> None:
+        """Store coupons and assignments, and count them against the chains' limits."""
+        insert_rows("coupons", COUPON_COLUMNS, self._coupons)
+        insert_rows("chain_assignments", ASSIGNMENT_COLUMNS, self._assignments)
+        for chain_id, count in sorted(self._issued.items()):
+            CrossPromoChain.objects.filter(pk=chain_id).update(issued_count=F("issued_count") + count)
+
+    def _refusal(
+        self, chain: CrossPromoChain, request: PurchaseRequest, *, tier: StatusTier, at: datetime
+    ) -> str | None:
+        reason = trigger_refusal(
+            chain,
+            amount=request.amount,
+            category=request.category,
+            tier_level=tier.level,
+            at=at,
+            zone=timezone.get_default_timezone(),
+        )
+        if reason:
+            return reason
+        if chain.trigger_first_purchase and any(
+            visit < at for visit in self._visits[request.member_id, request.business.pk]
+        ):
+            return "first_purchase: the member has bought here before"
+        latest = self._latest.get((chain.pk, request.member_id))
+        if latest and latest.until > at:
+            return "one_live: the chain's last coupon is still live"
+        if chain.total_limit is not None and chain.issued_count + self._issued[chain.pk] >= chain.total_limit:
+            return f"total_limit: all {chain.total_limit} are issued"
+        if (
+            chain.daily_limit is not None
+            and self._issued_on[chain.pk, timezone.localdate(at)] >= chain.daily_limit
+        ):
+            return f"daily_limit: all {chain.daily_limit} of the day are issued"
+        return None
+
+    def _assign(
+        self, chain: CrossPromoChain, member_id: UUID, transaction_id: UUID, at: datetime
+    ) -> tuple[Arm, str | None]:
+        since = at - timedelta(days=chain.exclude_target_customers_days)
+        valid_from = at + timedelta(hours=chain.delay_hours)
+        valid_until = valid_from + timedelta(days=chain.coupon_valid_days)
+        coupon_id, code = None, None
+        if any(since <= visit <= at for visit in self._visits[member_id, chain.target_business_id]):
+            arm = Arm.SKIPPED
+        elif in_holdout(chain.pk, member_id, chain.holdout_percent):
+            arm = Arm.CONTROL
+        else:
+            arm, coupon_id, code = Arm.TREATMENT, uuid7(), new_code()
+            self._coupons.append(
+                (
+                    coupon_id,
+                    at,
+                    self.recorded_at,
+                    code,
+                    member_id,
+                    chain.target_business_id,
+                    chain.pk,
+                    str(Coupon.Status.ISSUED),
+                    chain.coupon_benefit,
+                    chain.coupon_value,
+                    chain.coupon_text,
+                    chain.coupon_min_amount,
+                    valid_from,
+                    valid_until,
+                    transaction_id,
+                )
+            )
+            self._issued[chain.pk] += 1
+            self._issued_on[chain.pk, timezone.localdate(at)] += 1
+        self._latest[chain.pk, member_id] = _Latest(coupon_id, valid_until)
+        self._assignments.append((uuid7(), at, chain.pk, member_id, transaction_id, str(arm), coupon_id))
+        return arm, code
+
+
+def _lock_active_chains(business_ids: Collection[UUID], *, until: datetime) -> list[CrossPromoChain]:
+    """Return chains that a purchase until that moment may trigger.
+
+    Those with a limit stay locked to the end of the transaction, so it is never overrun.
+    """
+    live = CrossPromoChain.objects.filter(
+        status=CrossPromoChain.Status.ACTIVE, source_business_id__in=business_ids, accepted_at__lte=until
+    )
+    limited = Q(total_limit__isnull=False) | Q(daily_limit__isnull=False)
+    chains = list(live.select_related("source_business", "target_business").order_by("accepted_at", "pk"))
+    if any(chain.total_limit is not None or chain.daily_limit is not None for chain in chains):
+        locked = live.filter(limited).select_for_update(no_key=True).order_by("pk")
+        counts = {chain.pk: chain.issued_count for chain in locked}
+        for chain in chains:
+            chain.issued_count = counts.get(chain.pk, chain.issued_count)
+    return chains
