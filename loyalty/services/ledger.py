@@ -159,8 +159,8 @@ class Ledger:
 
     def _lot_row(self, lot: Lot, member_id: UUID) -> tuple[Any, ...]:
         return (
-            lot.id, self.recorded_at, member_id, lot.issuer_id, lot.transaction_id, str(BonusLot.Kind.PURCHASE),
-            lot.accrued, lot.remaining, lot.available_from, lot.expires_at,
+            lot.id, self.recorded_at, member_id, lot.issuer_id, lot.transaction_id,
+            BonusLot.Kind.PURCHASE.value, lot.accrued, lot.remaining, lot.available_from, lot.expires_at,
         )  # fmt: skip
 
     def _shrink_lots(self) -> None:
