@@ -48,6 +48,13 @@ class CodeRefused(DomainError):
     status = 401
 
 
+class SessionRefused(DomainError):
+    """The refresh token is unknown, spent, revoked or too old."""
+
+    code = "not_authenticated"
+    status = 401
+
+
 class CodesUnavailable(DomainError):
     """The store of sign-in codes is away."""
 

@@ -1,13 +1,15 @@
 """Phones as people type them, turned into E.164."""
 
+import re
+
 import phonenumbers
 from django.utils.translation import gettext as _
 
 from loyalty.errors import InvalidPhone
 
 DEFAULT_REGION = "RU"
-# The longest sensible input; anything beyond is refused before it is parsed.
-LONGEST_INPUT = 40
+# The parser alone would also find a number among letters.
+AS_TYPED = re.compile(r"[0-9+()\-.\s]{5,40}")
 
 
 def normalise_phone(text: str) -> str:
@@ -15,12 +17,12 @@ def normalise_phone(text: str) -> str:
 
     Raises InvalidPhone for what no network could dial.
     """
-    if len(text) > LONGEST_INPUT:
+    if not AS_TYPED.fullmatch(text):
         raise InvalidPhone(_("This is not a phone number."), field="phone")
     try:
         number = phonenumbers.parse(text, DEFAULT_REGION)
     except phonenumbers.NumberParseException:
         raise InvalidPhone(_("This is not a phone number."), field="phone") from None
-    if number.extension or not phonenumbers.is_possible_number(number):
+    if not phonenumbers.is_possible_number(number):
         raise InvalidPhone(_("This is not a phone number."), field="phone")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

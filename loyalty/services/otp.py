@@ -13,12 +13,14 @@ from typing import cast
 
 import redis
 from django.conf import settings
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from loyalty.errors import CodeRefused, CodesUnavailable, TooManyRequests
 from loyalty.models import Member
 from loyalty.phones import normalise_phone
 from loyalty.services.code_delivery import deliver_code
+from loyalty.services.enrolment import join
 from svoykrug.redis_client import redis_client
 
 CODE_DIGITS = 6
@@ -111,19 +113,15 @@ def verify_code(
     circle, invited by the owner of `referral_code`.
     Raises InvalidPhone, CodeRefused, TooManyRequests or CodesUnavailable.
     """
-    from loyalty.services.enrolment import join
-
     phone = normalise_phone(phone)
     _count([Limit("verify-address", ip, settings.OTP_ATTEMPTS_PER_ADDRESS, HOUR)], at)
     if not _spend_code(phone, code, at):
         raise CodeRefused(_("The code is wrong or too old. Ask for a new one."), field="code")
 
-    member = Member.objects.filter(phone=phone).first()
-    if member is None:
-        return join(phone, referral_code=referral_code), True
+    member, is_new = join(phone=phone, referral_code=referral_code, language=(get_language() or "ru")[:2])
     if not member.is_active:
         raise CodeRefused(_("The code is wrong or too old. Ask for a new one."), field="code")
-    return member, False
+    return member, is_new
 
 
 def _spend_code(phone: str, code: str, at: datetime) -> bool:
@@ -134,7 +132,7 @@ def _spend_code(phone: str, code: str, at: datetime) -> bool:
         digest = _digest(phone, code)
         if expected is None or not hmac.compare_digest(expected, digest):
             return False
-        return redis_client().eval(SPEND, 1, key, digest) == 1
+        return cast("int", redis_client().eval(SPEND, 1, key, digest)) == 1
     except redis.RedisError as error:
         raise CodesUnavailable(_("Sign-in does not work for the moment.")) from error
 
