@@ -73,14 +73,11 @@ def take_back(amount: Decimal, *, own: Iterable[Lot], others: Iterable[Lot], deb
     others     the member's other lots with something left, soonest expiry first
     debt_room  what the tier's overdraft still allows
 
-    Changes `remaining` of the lots. What nothing covers is written off. Rule: Refund, point 2.
+    Only decides: the lots are left as they are. What nothing covers is written off.
+    Rule: Refund, point 2.
     """
-    parts = []
-    for lots in (own, others):
-        for lot, part in split_over_lots(lots, amount):
-            lot.remaining -= part
-            amount -= part
-            parts.append((lot, part))
+    parts = list(split_over_lots([*own, *others], amount))
+    amount -= sum((part for _, part in parts), ZERO)
     debt = min(amount, max(debt_room, ZERO))
     return TakeBack(from_lots=parts, debt=debt, written_off=amount - debt)
 

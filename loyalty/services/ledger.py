@@ -4,15 +4,17 @@ One purchase and ten thousand go through the same `Ledger`, so they obey the sam
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from heapq import heappop, heappush
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Sum
 from django.utils import timezone
 
 from loyalty.locks import lock_members
@@ -43,8 +45,15 @@ class Account:
     pending: Decimal = ZERO
     debt: Decimal = ZERO
     expires_at: datetime | None = None
-    # Only lots that a refund may touch are loaded; lots opened by this call are always here.
+    # Lots that may lapse or be taken back during this call, and those it opens.
     lots: dict[UUID, Lot] = field(default_factory=dict)
+    # The same lots by expiry: what lapses next stands first.
+    lapsing: list[tuple[datetime, UUID]] = field(default_factory=list)
+
+    def hold(self, lot: Lot) -> None:
+        """Know of a lot during this call."""
+        self.lots[lot.id] = lot
+        heappush(self.lapsing, (lot.expires_at, lot.id))
 
 
 class Ledger:
@@ -81,7 +90,7 @@ class Ledger:
                 at, lifetime_days=settings.LOT_LIFETIME_DAYS, zone=timezone.get_default_timezone()
             ),
         )
-        account.lots[lot.id] = lot
+        account.hold(lot)
         self._opened.append((lot, account.member_id))
         self._opened_ids.add(lot.id)
         self._enter(account, lot.id, Kind.ACCRUAL, amount, transaction_id, at)
@@ -89,9 +98,19 @@ class Ledger:
             account.debt -= repaid
             self._enter(account, lot.id, Kind.DEBT_REPAYMENT, -repaid, transaction_id, at)
         self._add(account, lot, lot.remaining)
-        if lot.remaining and (account.expires_at is None or lot.expires_at < account.expires_at):
-            account.expires_at = lot.expires_at
         return repaid
+
+    def lapse(self, account: Account, *, at: datetime) -> None:
+        """Close the account's lots that expired by `at`, each dated by its own expiry.
+
+        Called before every movement, so history gives the same balances whenever it is recorded.
+        """
+        while account.lapsing and account.lapsing[0][0] <= at:
+            lot = account.lots[heappop(account.lapsing)[1]]
+            if lot.remaining:
+                left = lot.remaining
+                self._take(account, lot, left)
+                self._enter(account, lot.id, Kind.EXPIRY, -left, None, lot.expires_at)
 
     def reverse(
         self, account: Account, *, purchase_id: UUID, refund_id: UUID, amount: Decimal, at: datetime
@@ -114,9 +133,7 @@ class Ledger:
         room = account.tier.overdraft_limit - account.debt
         taken = take_back(amount, own=own, others=others, debt_room=room)
         for lot, part in taken.from_lots:
-            self._add(account, lot, -part)
-            if lot.id not in self._opened_ids:
-                self._taken[lot.id] += part
+            self._take(account, lot, part)
             self._enter(account, lot.id, Kind.REVERSAL, -part, refund_id, at)
         # Debt and write-offs name the lot they come from, so that the issuer can be charged.
         if taken.debt:
@@ -133,8 +150,20 @@ class Ledger:
         insert_rows("bonus_entries", ENTRY_COLUMNS, self._entries)
         self._store_balances()
 
+    def _take(self, account: Account, lot: Lot, part: Decimal) -> None:
+        lot.remaining -= part
+        self._add(account, lot, -part)
+        if lot.id not in self._opened_ids:
+            self._taken[lot.id] += part
+
     def _enter(
-        self, account: Account, lot_id: UUID, kind: str, amount: Decimal, transaction_id: UUID, at: datetime
+        self,
+        account: Account,
+        lot_id: UUID,
+        kind: str,
+        amount: Decimal,
+        transaction_id: UUID | None,
+        at: datetime,
     ) -> None:
         self._touched.add(account.member_id)
         self._entries.append(
@@ -185,9 +214,10 @@ class Ledger:
             cursor.execute(
                 """
                 INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, expires_at)
-                SELECT id, %s, %s, user_id, balance, pending, debt, expires_at
-                FROM unnest(%s::uuid[], %s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[],
-                            %s::timestamptz[]) AS t(id, user_id, balance, pending, debt, expires_at)
+                SELECT id, %s, %s, user_id, balance, pending, debt,
+                    (SELECT min(expires_at) FROM bonus_lots l WHERE l.user_id = t.user_id AND remaining > 0)
+                FROM unnest(%s::uuid[], %s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[])
+                    AS t(id, user_id, balance, pending, debt)
                 ON CONFLICT (user_id) DO UPDATE SET
                     updated_at = EXCLUDED.updated_at, balance = EXCLUDED.balance,
                     pending = EXCLUDED.pending, debt = EXCLUDED.debt, expires_at = EXCLUDED.expires_at
@@ -200,17 +230,17 @@ class Ledger:
                     [account.balance for account in accounts],
                     [account.pending for account in accounts],
                     [account.debt for account in accounts],
-                    [account.expires_at for account in accounts],
                 ],
             )
 
 
 def open_ledger(
-    member_ids: Collection[UUID], *, refunding: Collection[UUID], recorded_at: datetime
+    member_ids: Collection[UUID], *, refunding: Collection[UUID], until: datetime, recorded_at: datetime
 ) -> Ledger:
     """Lock the members and load their accounts.
 
     refunding  members whose lots a refund may touch
+    until      the latest moment this call will decide for
 
     A member who does not exist or has left is not among the accounts.
     """
@@ -231,23 +261,43 @@ def open_ledger(
             account = accounts[member_id]
             account.balance, account.pending, account.debt = balance, pending, debt
             account.expires_at = expires_at
-    for lot in _lots_of(member_id for member_id in refunding if member_id in accounts):
-        accounts[lot[0]].lots[lot[1].id] = lot[1]
+    _load_lots(accounts, refunding={pk for pk in refunding if pk in accounts}, until=until)
+    _mature(accounts, at=recorded_at)
     return Ledger(accounts, recorded_at=recorded_at)
 
 
-def _lots_of(member_ids: Iterable[UUID]) -> Iterable[tuple[UUID, Lot]]:
-    """Yield every lot of these members: an emptied lot of the refunded purchase still names its issuer."""
-    ids = list(member_ids)
-    if not ids:
+def _load_lots(accounts: dict[UUID, Account], *, refunding: set[UUID], until: datetime) -> None:
+    """Load lots that will have lapsed by `until`, and every lot of members with refunds.
+
+    An emptied lot of a refunded purchase still names its issuer.
+    """
+    lapsing = [pk for pk, account in accounts.items() if account.expires_at and account.expires_at <= until]
+    if not (lapsing or refunding):
         return
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT user_id, id, issuer_id, transaction_id, accrued, remaining, available_from, expires_at
+            FROM bonus_lots WHERE user_id = ANY(%s) AND remaining > 0 AND expires_at <= %s
+            UNION
+            SELECT user_id, id, issuer_id, transaction_id, accrued, remaining, available_from, expires_at
             FROM bonus_lots WHERE user_id = ANY(%s)
             """,
-            [ids],
+            [lapsing, until, list(refunding)],
         )
         for member_id, *values in cursor.fetchall():
-            yield member_id, Lot(*values)
+            accounts[member_id].hold(Lot(*values))
+
+
+def _mature(accounts: dict[UUID, Account], *, at: datetime) -> None:
+    """Move what has become available since the account was last written from pending to balance."""
+    waiting = [pk for pk, account in accounts.items() if account.pending]
+    if not waiting:
+        return
+    lots = BonusLot.objects.filter(member_id__in=waiting).pending(at)
+    still = dict(lots.values_list("member_id").annotate(sum=Sum("remaining")))
+    for member_id in waiting:
+        account = accounts[member_id]
+        pending = still.get(member_id, ZERO)
+        account.balance += account.pending - pending
+        account.pending = pending

@@ -58,6 +58,7 @@ def record_purchase(request: PurchaseRequest, *, at: datetime) -> tuple[Transact
     outcome = record_many([request], at=at)[0]
     if outcome.error:
         raise outcome.error
+    assert outcome.transaction_id is not None
     return Transaction.objects.get(pk=outcome.transaction_id), outcome.status is Status.CREATED
 
 
@@ -136,7 +137,10 @@ class Checkout:
         refunding |= {refund.member_id for refunds_ in waiting.values() for refund in refunds_}
         members = {request.member_id for request in purchases} | refunding
 
-        self.ledger: Ledger = open_ledger(members, refunding=refunding, recorded_at=self.at)
+        times = [request.purchased_at or self.at for request in requests]
+        self.ledger: Ledger = open_ledger(
+            members, refunding=refunding, until=max(times, default=self.at), recorded_at=self.at
+        )
         self.stored = stored_by_receipt(receipts)
         self.parked, self.parked_for = parked_refunds(receipts=own, purchases=of_purchases)
         load_refund_totals([s for r, s in self.stored.items() if s.kind == Transaction.Kind.PURCHASE])
@@ -199,6 +203,7 @@ class Checkout:
         account = self._account(request.member_id)
         created_at = request.purchased_at or self.at
         coupon, effect = self._coupon(request, created_at)
+        self.ledger.lapse(account, at=created_at)
         earn_base = max(request.amount - effect.discount, ZERO)
         percent = account.tier.accrual_percent if request.business.can_accrue else Decimal(0)
         by_tier = accrual(earn_base, percent=percent)
@@ -303,6 +308,7 @@ class Checkout:
             purchase.bonus_accrued, refunded=refunded, amount=purchase.amount, given=purchase.taken_back
         )
         refund_id = uuid7()
+        self.ledger.lapse(account, at=created_at)
         result = self.ledger.reverse(
             account, purchase_id=purchase.id, refund_id=refund_id, amount=taken, at=created_at
         )
@@ -387,6 +393,8 @@ def _check_refund(request: RefundRequest, purchase: StoredTransaction, at: datet
 
 
 def _park(request: RefundRequest, at: datetime) -> ParkedRefund:
+    assert request.member_id is not None
+    assert request.refund_of
     return ParkedRefund(
         business=request.business,
         member_id=request.member_id,
