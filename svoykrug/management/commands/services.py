@@ -1,8 +1,11 @@
 """`manage.py services`: the embedded servers of this checkout."""
 
 import os
+import signal
+import subprocess
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ DESCRIPTION = """Real PostgreSQL, ClickHouse and Redis out of Python wheels, for
   stop    end the servers this folder's `start` began
   status  tell how each server is; the exit code is 3 unless all are well
   env     print DATABASE_URL=…, CLICKHOUSE_URL=… and REDIS_URL=…, passwords included
+  exec    start, run the command given after --, stop what was started, answer with its exit code
 
 A server whose address is set in the environment or in .env is used as it is and never started."""
 
@@ -34,7 +38,8 @@ class Command(BaseCommand):
         )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("action", choices=["start", "stop", "status", "env"])
+        parser.add_argument("action", choices=["start", "stop", "status", "env", "exec"])
+        parser.add_argument("command", nargs="*", help="for exec, after --")
         parser.add_argument(
             "--folder",
             type=Path,
@@ -42,7 +47,7 @@ class Command(BaseCommand):
             help="where servers and data live (%(default)s)",
         )
 
-    def handle(self, *args: Any, action: str, folder: Path, **options: Any) -> None:
+    def handle(self, *args: Any, action: str, folder: Path, command: list[str], **options: Any) -> None:
         if settings.PRODUCTION:
             raise CommandError(
                 "Production does not run embedded servers: set DATABASE_URL, CLICKHOUSE_URL and REDIS_URL."
@@ -53,6 +58,7 @@ class Command(BaseCommand):
             "stop": self.stop,
             "status": self.status,
             "env": self.env,
+            "exec": partial(self.execute_with, command=command),
         }
         try:
             actions[action](servers)
@@ -76,3 +82,20 @@ class Command(BaseCommand):
 
     def env(self, servers: Servers) -> None:
         self.stdout.write("\n".join(f"{name}={address}" for name, address in servers.addresses().items()))
+
+    def execute_with(self, servers: Servers, *, command: list[str]) -> None:
+        if not command:
+            raise CommandError("exec needs a command: services exec -- pytest")
+        # A polite end of this process ends the command and the servers too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        started = servers.start()
+        try:
+            code = subprocess.run(command).returncode
+        except FileNotFoundError:
+            raise CommandError(f"There is no command {command[0]}.") from None
+        except KeyboardInterrupt:
+            code = 130
+        finally:
+            if started:
+                servers.stop()
+        raise SystemExit(code)
