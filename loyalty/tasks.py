@@ -1,0 +1,16 @@
+"""Nightly work of the ledger; each may run twice. The schedule is rows of django-celery-beat."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from loyalty.services import expiry, tiers
+
+
+@shared_task(name="close_lapsed_bonuses")
+def close_lapsed_bonuses() -> int:
+    return expiry.expire_bonuses(at=timezone.now())
+
+
+@shared_task(name="raise_tiers")
+def raise_tiers() -> int:
+    return len(tiers.raise_tiers(at=timezone.now()))
