@@ -40,6 +40,8 @@ CLICKHOUSE_URL = env.str("CLICKHOUSE_URL", default=_embedded.get("CLICKHOUSE_URL
 REDIS_URL = env.str("REDIS_URL", default=_embedded.get("REDIS_URL", ""))
 # How ClickHouse reaches PostgreSQL, where that differs from DATABASE_URL (another network), host:port.
 POSTGRES_ADDRESS_FOR_CLICKHOUSE = env.str("POSTGRES_ADDRESS_FOR_CLICKHOUSE", default="")
+# Password of the read-only role svoykrug_export; empty derives one from SECRET_KEY.
+EXPORT_DB_PASSWORD = env.str("EXPORT_DB_PASSWORD", default="")
 CLICKHOUSE_CLUSTER = env.str("CLICKHOUSE_CLUSTER", default="")
 
 DATABASES = {

@@ -1,0 +1,1 @@
+"""What stands in ClickHouse: the client, the frozen migrations, the queries."""

@@ -1,0 +1,101 @@
+"""The one way to ClickHouse: address from settings, limits on every query, errors that say what to do."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error, ErrorCodes, NetworkError, ServerException
+from django.conf import settings
+
+from analytics.errors import ClickHouseUnavailable
+
+CONNECT_TIMEOUT_SECONDS = 3
+GIGABYTE = 1024**3
+
+# What a page asks for, and what the pipeline's own work may take.
+READ_LIMITS: Mapping[str, Any] = {
+    "max_execution_time": 20,
+    "max_memory_usage": 2 * GIGABYTE,
+    # A row's key decides its partition, so duplicates never lie in two of them.
+    "do_not_merge_across_partitions_select_final": 1,
+}
+WORK_LIMITS: Mapping[str, Any] = {
+    **READ_LIMITS,
+    "max_execution_time": 1200,
+    "max_memory_usage": 4 * GIGABYTE,
+    # A refill may bring more months than the 100 that one block is allowed by default.
+    "max_partitions_per_insert_block": 0,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    rows: Sequence[tuple[Any, ...]]
+    written: int
+
+
+class Connection:
+    """An open connection; `run` is its only verb, so no query goes without limits."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def run(
+        self,
+        query: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        limits: Mapping[str, Any] = READ_LIMITS,
+    ) -> Answer:
+        rows = self._client.execute(query, params, settings=dict(limits))
+        progress = self._client.last_query.progress
+        return Answer(
+            rows=rows if isinstance(rows, list) else [],
+            written=getattr(progress, "written_rows", 0) or 0,
+        )
+
+
+def database() -> str:
+    """Return the name of the database that CLICKHOUSE_URL points at."""
+    return urlsplit(settings.CLICKHOUSE_URL).path.strip("/") or "default"
+
+
+def with_database(url: str, name: str) -> str:
+    """Return `url` pointing at another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@contextmanager
+def connect(*, to: str | None = None) -> Iterator[Connection]:
+    """Open a connection to the settings' database, or to the one named `to`.
+
+    Raises ClickHouseUnavailable when the server is not there, refuses the password, or was not migrated.
+    """
+    if not settings.CLICKHOUSE_URL:
+        raise ClickHouseUnavailable("CLICKHOUSE_URL is not set and no embedded server was started.")
+    url = with_database(settings.CLICKHOUSE_URL, to) if to else settings.CLICKHOUSE_URL
+    address = urlsplit(url)
+    where = f"{address.hostname}:{address.port or 9000}"
+    client = Client.from_url(url)
+    client.connection.connect_timeout = CONNECT_TIMEOUT_SECONDS
+    try:
+        yield Connection(client)
+    except (NetworkError, EOFError, ConnectionError) as error:
+        raise ClickHouseUnavailable(f"ClickHouse at {where} does not answer: {_first_line(error)}") from error
+    except ServerException as error:
+        if error.code == ErrorCodes.AUTHENTICATION_FAILED:
+            raise ClickHouseUnavailable(f"ClickHouse at {where} refuses the user or the password.") from error
+        if error.code in (ErrorCodes.UNKNOWN_DATABASE, ErrorCodes.UNKNOWN_TABLE):
+            raise ClickHouseUnavailable(
+                f"ClickHouse at {where} is not migrated: run `manage.py migrate_clickhouse`."
+            ) from error
+        raise
+    finally:
+        client.disconnect()
+
+
+def _first_line(error: Error | OSError) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

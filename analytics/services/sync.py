@@ -1,0 +1,205 @@
+"""Carry facts from PostgreSQL to ClickHouse, exactly once as far as a reader can tell.
+
+A window is a span of transaction ids. It ends below every transaction that still runs, so whatever is
+inside is committed and stays; it is written down before it is pulled, and the mark moves only after
+ClickHouse has acknowledged. Why so and not by time: docs/decisions/0002-database-architecture.md.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.db import connection as postgres
+from django.db.transaction import atomic
+from django.utils import timezone
+
+from analytics.clickhouse.client import WORK_LIMITS, Connection, connect
+from analytics.clickhouse.postgres_link import collection
+from analytics.errors import SyncRefused
+from analytics.models import SyncWindow
+
+from .locks import only_one
+
+log = logging.getLogger(__name__)
+
+# Columns of each fact table, in the order in which they are pulled from the view of the same name.
+FACTS: dict[str, tuple[str, ...]] = {
+    "transaction_facts": (
+        "transaction_id",
+        "user_id",
+        "business_id",
+        "amount",
+        "bonus_accrued",
+        "category",
+        "timestamp",
+        "kind",
+        "receipt_id",
+        "bonus_redeemed",
+        "coupon_discount",
+        "version",
+    ),
+    "bonus_facts": (
+        "entry_id",
+        "lot_id",
+        "user_id",
+        "issuer_business_id",
+        "honoured_business_id",
+        "kind",
+        "amount",
+        "timestamp",
+        "version",
+    ),
+    "event_facts": (
+        "registration_id",
+        "event_id",
+        "user_id",
+        "business_id",
+        "status",
+        "party_size",
+        "timestamp",
+        "version",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What one table received: rows as ClickHouse counted them, repeats of a broken window included."""
+
+    table: str
+    rows: int
+    seconds: float
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / self.seconds if self.seconds else 0.0
+
+
+def sync_facts() -> list[Carried] | None:
+    """Carry every row committed since the last run; return None when another run is under way.
+
+    Raises ClickHouseUnavailable, and then the planned window stays and the next run pulls it again;
+    SyncRefused when PostgreSQL was restored since, so that the mark means nothing.
+    """
+    with only_one("sync") as got:
+        if not got:
+            log.info("A sync is already running; this one leaves the work to it.")
+            return None
+        system, horizon = _system_identifier(), _horizon()
+        with connect() as clickhouse:
+            return [_sync_table(clickhouse, table, system=system, horizon=horizon) for table in FACTS]
+
+
+def refill_facts(
+    tables: Sequence[str] = tuple(FACTS), *, report: Callable[[Carried], None] = lambda carried: None
+) -> list[Carried] | None:
+    """Fill tables anew from PostgreSQL, whatever they held, and start the windows over from here.
+
+    The new table is filled beside the old one and takes its place at once, so readers never meet a
+    half-filled one and a failure leaves the old. Return None when a sync is under way.
+    """
+    with only_one("sync") as got:
+        if not got:
+            return None
+        done = []
+        with connect() as clickhouse:
+            for table in tables:
+                done.append(_refill_table(clickhouse, table))
+                report(done[-1])
+        return done
+
+
+def _sync_table(clickhouse: Connection, table: str, *, system: str, horizon: int) -> Carried:
+    mark = _mark(table, system=system, horizon=horizon)
+    rows, seconds = 0, 0.0
+    if left_over := SyncWindow.objects.filter(table=table, status=SyncWindow.Status.PLANNED).first():
+        log.warning("Window %s was planned but never acknowledged; pulling it again.", left_over)
+        rows, seconds = _pull(clickhouse, left_over)
+        mark = left_over.to_xid
+    if horizon > mark:
+        # Durable: the plan is committed before the pull, or a crash would forget it.
+        with atomic(durable=True):
+            window = SyncWindow.objects.create(
+                table=table, from_xid=mark, to_xid=horizon, system_identifier=system
+            )
+        more_rows, more_seconds = _pull(clickhouse, window)
+        rows, seconds = rows + more_rows, seconds + more_seconds
+    return Carried(table, rows, seconds)
+
+
+def _mark(table: str, *, system: str, horizon: int) -> int:
+    """Return the transaction id up to which the table is complete, or refuse to go on from it."""
+    last = SyncWindow.objects.filter(table=table).order_by("-id").first()
+    if last is None:
+        return 0
+    if last.system_identifier != system:
+        raise SyncRefused(
+            f"PostgreSQL is another cluster than the one {table} was filled from:"
+            " run `manage.py refill_clickhouse`."
+        )
+    if last.to_xid > horizon:
+        raise SyncRefused(
+            f"PostgreSQL has gone back behind the mark of {table} (restored to an earlier moment?):"
+            " run `manage.py refill_clickhouse`."
+        )
+    return last.to_xid if last.status == SyncWindow.Status.DONE else last.from_xid
+
+
+def _pull(clickhouse: Connection, window: SyncWindow) -> tuple[int, float]:
+    """Let ClickHouse fetch the window, then mark it done."""
+    started = time.monotonic()
+    rows = clickhouse.run(
+        f"{_insert_select(window.table, into=window.table)} WHERE sync_xid >= %(from)s AND sync_xid < %(to)s",
+        {"from": window.from_xid, "to": window.to_xid},
+        limits=WORK_LIMITS,
+    ).written
+    seconds = time.monotonic() - started
+    _finish(window, rows=rows, seconds=seconds)
+    return rows, seconds
+
+
+def _refill_table(clickhouse: Connection, table: str) -> Carried:
+    system, horizon = _system_identifier(), _horizon()
+    staging = f"{table}_refill"
+    clickhouse.run(f"DROP TABLE IF EXISTS {staging}")
+    clickhouse.run(f"CREATE TABLE {staging} AS {table}")
+    started = time.monotonic()
+    # Without bounds: rows of a restored cluster may carry ids above its new horizon. What is
+    # committed beyond the horizon comes again with the next window, which does no harm.
+    rows = clickhouse.run(_insert_select(table, into=staging), limits=WORK_LIMITS).written
+    seconds = time.monotonic() - started
+    clickhouse.run(f"EXCHANGE TABLES {staging} AND {table}")
+    # Should we die right here, the old mark makes the next run carry rows again, which does no harm.
+    with atomic(durable=True):
+        SyncWindow.objects.filter(table=table, status=SyncWindow.Status.PLANNED).delete()
+        window = SyncWindow.objects.create(table=table, from_xid=0, to_xid=horizon, system_identifier=system)
+        _finish(window, rows=rows, seconds=seconds)
+    clickhouse.run(f"DROP TABLE {staging}")
+    return Carried(table, rows, seconds)
+
+
+def _insert_select(table: str, *, into: str) -> str:
+    columns = ", ".join(FACTS[table])
+    return (
+        f"INSERT INTO {into} ({columns}) SELECT {columns} FROM postgresql({collection()}, table = '{table}')"  # noqa: S608
+    )
+
+
+def _finish(window: SyncWindow, *, rows: int, seconds: float) -> None:
+    window.status, window.rows, window.seconds = SyncWindow.Status.DONE, rows, seconds
+    window.finished_at = timezone.now()
+    window.save(update_fields=["status", "rows", "seconds", "finished_at"])
+
+
+def _horizon() -> int:
+    """Return the oldest transaction id still running: everything below it has ended."""
+    with postgres.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return int(cursor.fetchone()[0])
+
+
+def _system_identifier() -> str:
+    with postgres.cursor() as cursor:
+        cursor.execute("SELECT system_identifier FROM pg_control_system()")
+        return str(cursor.fetchone()[0])
