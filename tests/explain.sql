@@ -1,0 +1,145 @@
+-- Synthetic rows in the proportions of the specification: 500,000 transactions of 10,000 members at
+-- 20 businesses over two years, 1,000,000 audit rows. Deterministic: every choice is a hash of the row
+-- number. Run by tests/explain.py on a scratch database that was just migrated.
+
+-- Like UUID version 7: 48 bits of milliseconds, then a hash.
+CREATE FUNCTION sk_id(at timestamptz, salt text, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+  SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(h, 1, 3)
+          || '8' || substr(h, 4, 15))::uuid
+  FROM (SELECT md5(salt || n) AS h) hashed
+$$;
+-- An even spread of 0 … below-1.
+CREATE FUNCTION sk_pick(salt text, n bigint, below int) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+  SELECT ('x' || substr(md5(salt || n), 1, 7))::bit(28)::int % below
+$$;
+CREATE FUNCTION sk_at(n bigint, total bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+  SELECT timestamptz '2024-11-01 00:00+03' + n * interval '730 days' / total
+$$;
+CREATE FUNCTION sk_member(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT sk_id('2024-10-01 00:00+03', 'member', n) $$;
+CREATE FUNCTION sk_business(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT sk_id('2024-09-01 00:00+03', 'business', n) $$;
+CREATE FUNCTION sk_purchase(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT sk_id(sk_at(n, 500000), 'purchase', n) $$;
+CREATE FUNCTION sk_coupon(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT sk_id(sk_at(n, 50000), 'coupon', n) $$;
+CREATE FUNCTION sk_chain(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT sk_id('2024-10-02 00:00+03', 'chain', n) $$;
+CREATE FUNCTION sk_job(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT sk_id('2024-10-03 00:00+03', 'job', n) $$;
+CREATE FUNCTION sk_event(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT sk_id(sk_at(n, 200), 'event', n) $$;
+CREATE FUNCTION sk_offer(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT sk_id('2024-10-04 00:00+03', 'offer', n) $$;
+
+-- The triggers would give every row of one INSERT the same sync_xid; here each thousand gets its own.
+ALTER TABLE transactions DISABLE TRIGGER USER;
+ALTER TABLE bonus_entries DISABLE TRIGGER USER;
+ALTER TABLE event_registrations DISABLE TRIGGER USER;
+
+INSERT INTO businesses (id, created_at, updated_at, code, name, legal_name, inn, category, address, phone, logo,
+  is_active, is_programme, can_accrue, can_redeem, point_price_rub, pending_days, requires_presence_code, stops_accrual_over_limit)
+SELECT sk_business(n), now(), now(), 'B' || lpad(n::text, 2, '0'), 'Business ' || n, '', '', '', '', '', '',
+  true, false, true, true, 1, 0, true, false
+FROM generate_series(1, 20) n;
+
+INSERT INTO users (id, created_at, updated_at, password, phone, card_number, first_name, last_name, email, city, language,
+  status_tier, referral_code, referred_by, is_staff, is_active)
+SELECT sk_member(n), sk_at(n, 10000), now(), '', '+7900' || lpad(n::text, 7, '0'), 'card-' || n, 'Name', '', '', '', 'ru',
+  (SELECT id FROM status_tiers WHERE level = CASE WHEN n % 100 < 80 THEN 1 WHEN n % 100 < 95 THEN 2 WHEN n % 100 < 99 THEN 3 ELSE 4 END),
+  'R' || n, CASE WHEN n % 5 = 0 THEN sk_member(n - 1) END, false, true
+FROM generate_series(1, 10000) n;
+
+INSERT INTO offer_constructor (id, created_at, updated_at, business_id, title, conditions, effect, stacking, priority, status, version)
+SELECT sk_offer(n), now(), now(), sk_business(1 + n % 20), 'Offer ' || n, '{}', '{}', 'stackable', 0, 'published', 1
+FROM generate_series(1, 100) n;
+
+INSERT INTO cross_promo_chains (id, created_at, updated_at, source_business_id, target_business_id, continues, title,
+  trigger_min_amount, trigger_categories, trigger_tiers, trigger_weekdays, trigger_first_purchase, coupon_benefit, coupon_value,
+  coupon_text, coupon_min_amount, coupon_valid_days, delay_hours, issued_count, discount_share_percent, holdout_percent,
+  attribution_days, exclude_target_customers_days, status, accepted_by, accepted_at, version)
+SELECT sk_chain(n), now(), now(), sk_business(1 + n % 20), sk_business(1 + (n * 7 + 1) % 20 + CASE WHEN (n * 7 + 1) % 20 = n % 20 THEN 1 ELSE 0 END),
+  CASE WHEN n % 10 = 0 THEN sk_chain(n - 1) END, '', 0, '{}', '{}', '{}', false, 'percent', 10, '', 0, 14, 0, 0, 0, 10, 30, 90,
+  'active', sk_member(n), now(), 1
+FROM generate_series(1, 50) n;
+
+INSERT INTO transactions (id, user_id, business_id, kind, refund_of, amount, coupon_discount, bonus_redeemed, bonus_accrued, category,
+  external_id, request_hash, source, explanation, created_at, recorded_at, sync_xid)
+SELECT sk_purchase(n), sk_member(1 + sk_pick('buyer', n, 10000)), sk_business(1 + sk_pick('shop', n, 20)),
+  CASE WHEN n % 25 = 0 THEN 'refund' ELSE 'purchase' END, CASE WHEN n % 25 = 0 THEN sk_purchase(n - 1) END,
+  CASE WHEN n % 25 = 0 THEN -100 ELSE 100 + sk_pick('amount', n, 300000) / 100.0 END, 0, 0, 0, 'food',
+  'receipt-' || n, md5('body' || n), 'till', '{"version": 1, "rules": []}', sk_at(n, 500000), sk_at(n, 500000), 1000 + n / 1000
+FROM generate_series(1, 500000) n;
+
+INSERT INTO coupons (id, created_at, updated_at, code, user_id, business_id, chain_id, offer_id, status, benefit, benefit_value,
+  benefit_text, min_amount, valid_from, valid_until, issued_for)
+SELECT sk_coupon(n), sk_at(n, 50000), now(), lpad(upper(to_hex(n)), 10, '0'), sk_member(1 + sk_pick('coupon', n, 10000)),
+  sk_business(1 + sk_pick('target', n, 20)), CASE WHEN n % 20 > 0 THEN sk_chain(1 + n % 50) END,
+  CASE WHEN n % 20 = 0 THEN sk_offer(1 + n % 100) END,
+  (ARRAY['issued', 'redeemed', 'expired'])[1 + n % 3], 'percent', 10, '', 0, sk_at(n, 50000), sk_at(n, 50000) + interval '14 days',
+  CASE WHEN n % 20 > 0 THEN sk_purchase(n * 10 - 1) END
+FROM generate_series(1, 50000) n;
+UPDATE transactions t SET coupon_id = sk_coupon(n) FROM generate_series(1, 50000, 3) n WHERE t.id = sk_purchase(n * 10 - 7);
+
+INSERT INTO bonus_lots (id, created_at, user_id, issuer_id, transaction_id, kind, accrued, remaining, available_from, expires_at)
+SELECT sk_id(created_at, 'lot', n), created_at, user_id, business_id, id, 'purchase', 10, CASE WHEN n % 4 = 0 THEN 10 ELSE 0 END,
+  created_at, created_at + interval '365 days'
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM transactions WHERE kind = 'purchase') t;
+
+INSERT INTO bonus_entries (id, created_at, lot_id, user_id, kind, amount, transaction_id, honoured_by, recorded_at, sync_xid)
+SELECT sk_id(created_at, 'accrual', n), created_at, id, user_id, 'accrual', 10, transaction_id, NULL, created_at, 1000 + n / 1000
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM bonus_lots) l;
+INSERT INTO bonus_entries (id, created_at, lot_id, user_id, kind, amount, transaction_id, honoured_by, recorded_at, sync_xid)
+SELECT sk_id(created_at + interval '30 days', 'spent', n), created_at + interval '30 days', id, user_id, 'redemption', -10, transaction_id,
+  sk_business(1 + sk_pick('honour', n, 20)), created_at, 1500 + n / 1000
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM bonus_lots) l WHERE n % 8 = 1;
+
+INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, expires_at)
+SELECT sk_id(now(), 'bonus', n), now(), now(), sk_member(n), 100, 0, 0, sk_at(n, 10000) + interval '365 days'
+FROM generate_series(1, 10000) n;
+
+INSERT INTO events (id, created_at, updated_at, organiser_id, business_id, title, description, place, date, status, bonus_reward, cover)
+SELECT sk_event(n), sk_at(n, 200), now(), sk_member(1 + n % 50), CASE WHEN n % 3 > 0 THEN sk_business(1 + n % 20) END, 'Event ' || n, '', '',
+  sk_at(n, 200) + interval '14 days', CASE WHEN n > 190 THEN 'published' ELSE 'finished' END, 0, ''
+FROM generate_series(1, 200) n;
+INSERT INTO event_registrations (id, created_at, updated_at, user_id, event_id, party_size, status, row_version, sync_xid)
+SELECT sk_id(sk_at(n, 2000), 'registration', n), sk_at(n, 2000), now(), sk_member(1 + n * 3), sk_event(1 + n % 200), 1, 'registered', 1, 1000 + n / 20
+FROM generate_series(1, 2000) n;
+
+INSERT INTO notifications (id, created_at, updated_at, user_id, channel, purpose, partner_id, template, payload, status, dedupe_key,
+  send_after, attempts, last_error)
+SELECT sk_id(sk_at(n, 100000), 'notice', n), sk_at(n, 100000), now(), sk_member(1 + sk_pick('notice', n, 10000)), 'inapp', 'service',
+  CASE WHEN n % 2 = 0 THEN sk_business(1 + n % 20) END, 'coupon', '{}', CASE WHEN n > 99800 THEN 'queued' ELSE 'sent' END, 'notice-' || n,
+  sk_at(n, 100000), 0, ''
+FROM generate_series(1, 100000) n;
+
+INSERT INTO crm_integrations (id, created_at, updated_at, business_id, provider, base_url, mapping, is_active, last_error)
+SELECT sk_id(now(), 'crm', n), now(), now(), sk_business(n), 'till', '', '{}', true, '' FROM generate_series(1, 20) n;
+INSERT INTO referral_codes (id, created_at, updated_at, user_id, code, invited_count, rewarded_count, monthly_limit, is_active)
+SELECT sk_id(now(), 'referral', n), now(), now(), sk_member(n), 'R' || n, 0, 0, 10, true FROM generate_series(1, 10000) n;
+INSERT INTO sessions (id, created_at, user_id, family, token_hash, user_agent, expires_at, reason)
+SELECT sk_id(sk_at(n, 20000), 'session', n), sk_at(n, 20000), sk_member(1 + n % 10000), md5('family' || n % 10000)::uuid, md5('token' || n), '',
+  sk_at(n, 20000) + interval '30 days', ''
+FROM generate_series(1, 20000) n;
+INSERT INTO audit_logs (id, created_at, table_name, row_id, action, actor_id, actor_kind, request_id, changes)
+SELECT sk_id(sk_at(n, 1000000), 'audit', n), sk_at(n, 1000000), (ARRAY['coupons', 'users', 'businesses', 'cross_promo_chains'])[1 + n % 4],
+  md5('row' || n % 100000)::uuid, 'UPDATE', sk_member(1 + sk_pick('actor', n, 300)), 'staff', '', '{}'
+FROM generate_series(1, 1000000) n;
+
+INSERT INTO chain_assignments (id, created_at, chain_id, user_id, trigger_id, arm, coupon_id, converted_id)
+SELECT sk_id(sk_at(n, 50000), 'assignment', n), sk_at(n, 50000), sk_chain(1 + n % 50), sk_member(1 + sk_pick('coupon', n, 10000)),
+  sk_purchase(n * 10 - 1), CASE WHEN n % 10 = 0 THEN 'control' ELSE 'treatment' END, CASE WHEN n % 10 > 0 THEN sk_coupon(n) END,
+  CASE WHEN n % 6 = 1 AND n % 10 > 0 THEN sk_purchase(n * 10 - 7) END
+FROM generate_series(1, 50000) n;
+INSERT INTO api_keys (id, created_at, updated_at, business_id, label, prefix, key_hash, scopes)
+SELECT sk_id(now(), 'key', n), now(), now(), sk_business(1 + n % 20), '', 'sk_live_', md5('key' || n), '{}' FROM generate_series(1, 60) n;
+INSERT INTO staff_memberships (id, created_at, user_id, business_id, role)
+SELECT sk_id(now(), 'staff', n), now(), sk_member(n), sk_business(1 + n % 20), 'cashier' FROM generate_series(1, 300) n;
+INSERT INTO import_jobs (id, created_at, updated_at, business_id, started_by, file_name, profile, status, dry_run, "read", created,
+  duplicates, rejected, refunds, parked, amount, error)
+SELECT sk_job(n), sk_at(n, 2000), now(), sk_business(1 + n % 20), sk_member(1 + n % 100), 'till.csv', '', 'done', false, 0, 0, 0, 0, 0, 0, 0, ''
+FROM generate_series(1, 2000) n;
+INSERT INTO import_rejections (id, created_at, job_id, line, "column", code, reason, "row")
+SELECT sk_id(now(), 'rejection', n), now(), sk_job(1 + n / 50), n, 'amount', 'invalid', 'not a number', '{}' FROM generate_series(1, 50000) n;
+INSERT INTO parked_refunds (id, created_at, business_id, user_id, external_id, refund_of, amount, purchased_at, category, request_hash, source)
+SELECT sk_id(now(), 'parked', n), now(), sk_business(1 + n % 20), sk_member(n), 'refund-' || n, 'later-' || n, 10, now(), '', '', 'till'
+FROM generate_series(1, 2000) n;
+INSERT INTO sync_windows (id, created_at, "table", from_xid, to_xid, system_identifier, status, rows, seconds)
+SELECT sk_id(sk_at(n, 60000), 'window', n), sk_at(n, 60000), (ARRAY['transaction_facts', 'bonus_facts', 'event_facts'])[1 + n % 3], n, n + 1, '1', 'done', 1, 0.1
+FROM generate_series(1, 60000) n;
+INSERT INTO sync_windows (id, created_at, "table", from_xid, to_xid, system_identifier, status)
+VALUES (sk_id(now(), 'window', 0), now(), 'transaction_facts', 60001, 60002, '1', 'planned');
+INSERT INTO rfm_runs (id, created_at, snapshot_date, calculated_at, members, recency_cuts, frequency_cuts, monetary_cuts)
+SELECT sk_id(now(), 'run', n), now(), date '2024-11-01' + n, now(), 0, '{}', '{}', '{}' FROM generate_series(1, 730) n;
