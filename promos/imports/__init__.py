@@ -1,0 +1,1 @@
+"""Purchase histories from files: read, checked row by row, recorded by set."""

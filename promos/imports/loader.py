@@ -1,0 +1,269 @@
+"""A file of purchases is recorded: chunk by chunk, each in one transaction, safe to run again."""
+
+import itertools
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.db import OperationalError, connection
+from django.db.transaction import atomic, set_rollback
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from loyalty.models import Business, ImportJob, ImportRejection, Member, ParkedRefund
+from svoykrug.db.models import uuid7
+
+from .cells import shown
+from .chunk import Chunk, rejected
+from .errors import CellFault, FileRefused, Rejection
+from .header import read_header, suggestion
+from .profiles import DEFAULT, Profile
+from .reader import FileRecord, read_records, verify
+from .report import ErrorFile, ImportReport
+from .rows import Row, RowReader
+
+CHUNK_ROWS = 4000
+# A till may hold a member for a moment, or two imports may cross: the chunk is taken again.
+TRIES = 4
+RETRIED = {"40P01", "55P03", "40001"}
+# A dry run keeps the first refusals for the admin; the error file has them all.
+KEPT_OF_DRY_RUN = 1000
+# Refunds of this file that wait for their purchase; beyond it they are counted as parked for good.
+REMEMBERED_PARKED = 100_000
+
+OnProgress = Callable[[int, int], None]
+
+
+def import_file(
+    path: Path,
+    *,
+    profile: Profile = DEFAULT,
+    create_members: bool = False,
+    shift_days: int = 0,
+    amount_factor: Decimal = Decimal(1),
+    dry_run: bool = False,
+    errors_path: Path | None = None,
+    business: Business | None = None,
+    started_by: Member | None = None,
+    at: datetime | None = None,
+    on_progress: OnProgress | None = None,
+) -> ImportReport:
+    """Record the purchases and refunds of a file; rows that cannot be recorded are reported.
+
+    shift_days   whole days added to every date
+    business     rows of another business are refused
+    on_progress  told (lines read, lines in all) after every chunk
+    dry_run      everything is tried and rolled back at the end; members of the file are locked until then
+
+    Raises FileRefused when the file as a whole is not understood; then nothing is stored but the
+    failed job. A row is recorded once however often the file is loaded: an interrupted import is
+    completed by running it again.
+    """
+    close_interrupted_jobs()
+    job = ImportJob.objects.create(
+        file_name=path.name[:255], profile=profile.name, dry_run=dry_run, business=business,
+        started_by=started_by,
+    )  # fmt: skip
+    with _held(job.pk):
+        run = _Import(
+            path, job=job, profile=profile, create_members=create_members, shift_days=shift_days,
+            amount_factor=amount_factor, errors_path=errors_path, business=business, at=at or timezone.now(),
+            on_progress=on_progress,
+        )  # fmt: skip
+        try:
+            run.run()
+        except BaseException as error:
+            _finish(job, ImportJob.Status.FAILED, run.report, error=_sentence(error))
+            raise
+        _finish(job, ImportJob.Status.DONE, run.report)
+        return run.report
+
+
+def close_interrupted_jobs() -> int:
+    """Mark as failed the running jobs whose import is gone (killed, machine stopped); return how many."""
+    closed = 0
+    for pk in ImportJob.objects.filter(status=ImportJob.Status.RUNNING).values_list("pk", flat=True):
+        with atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_lock_key(pk)])
+            if cursor.fetchone() == (True,):
+                closed += ImportJob.objects.filter(pk=pk, status=ImportJob.Status.RUNNING).update(
+                    status=ImportJob.Status.FAILED,
+                    error=_("The import was interrupted; run it again."),
+                    finished_at=timezone.now(),
+                )
+    return closed
+
+
+class _held:  # noqa: N801  reads as a verb in `with`
+    """Hold the job's advisory lock; it ends with the connection: so a killed import is told from a live one."""
+
+    def __init__(self, job_id: UUID) -> None:
+        self.key = _lock_key(job_id)
+
+    def __enter__(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [self.key])
+
+    def __exit__(self, *_details: object) -> None:
+        if connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [self.key])
+
+
+def _lock_key(job_id: UUID) -> int:
+    # The low bits of a version 7 key are random; 63 of them fit PostgreSQL's bigint.
+    return job_id.int & ((1 << 63) - 1)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, FileRefused):
+        return error.detail
+    return _("Stopped: %s") % (str(error) or type(error).__name__)
+
+
+def _finish(job: ImportJob, status: str, report: ImportReport, *, error: str = "") -> None:
+    _count(job, report)
+    job.status, job.error, job.finished_at = status, error[:2000], timezone.now()
+    job.save()
+
+
+def _count(job: ImportJob, report: ImportReport) -> None:
+    for name in ("read", "created", "duplicates", "rejected", "refunds", "parked", "amount"):
+        setattr(job, name, getattr(report, name))
+
+
+class _Import:
+    """One run over one file: what is counted so far and what the chunks share."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        job: ImportJob,
+        profile: Profile,
+        create_members: bool,
+        shift_days: int,
+        amount_factor: Decimal,
+        errors_path: Path | None,
+        business: Business | None,
+        at: datetime,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self.path, self.job, self.profile = path, job, profile
+        self.create_members, self.errors_path, self.business = create_members, errors_path, business
+        self.shift, self.amount_factor, self.at = timedelta(days=shift_days), amount_factor, at
+        self.on_progress = on_progress
+        self.report = ImportReport()
+        self.parked: dict[tuple[UUID, str], Decimal] = {}
+        self.first_refused: list[Rejection] = []
+
+    def run(self) -> None:
+        try:
+            lines = verify(self.path, self.profile)
+            columns, header = read_header(self.path, self.profile, business_given=bool(self.business))
+        except FileRefused as refused:
+            if refused.details.get("hint"):
+                refused.detail = f"{refused.detail.strip()} {suggestion(self.path, but=self.profile)}."
+            raise
+        reader = RowReader(
+            profile=self.profile, columns=columns, width=len(header), only=self.business, at=self.at,
+            businesses={b.code: b for b in Business.objects.filter(is_active=True, is_programme=False)},
+            shift=self.shift, amount_factor=self.amount_factor,
+        )  # fmt: skip
+        errors = ErrorFile(self.errors_path, header)
+        try:
+            if self.job.dry_run:
+                with atomic():
+                    self._load(reader, errors, lines)
+                    set_rollback(True)
+                _store_rejections(self.job, self.first_refused)
+            else:
+                self._load(reader, errors, lines)
+        finally:
+            errors.close()
+
+    def _load(self, reader: RowReader, errors: ErrorFile, lines: int) -> None:
+        records = read_records(self.path, self.profile)
+        for record in records:
+            if not record.fault:
+                break  # the header, understood already
+        while chunk := list(itertools.islice(records, CHUNK_ROWS)):
+            rejections = self._load_chunk(reader, chunk)
+            errors.write(rejections)
+            if self.job.dry_run:
+                self.first_refused += rejections[: KEPT_OF_DRY_RUN - len(self.first_refused)]
+            if self.on_progress:
+                self.on_progress(chunk[-1].line, lines)
+        self._settle_parked()
+
+    def _load_chunk(self, reader: RowReader, chunk: list[FileRecord]) -> list[Rejection]:
+        """Record the chunk and what is told of it in one transaction."""
+        rows: list[Row] = []
+        rejections: list[Rejection] = []
+        for record in chunk:
+            try:
+                rows.append(reader.read(record))
+            except CellFault as fault:
+                rejections.append(rejected(record, fault))
+        for attempt in itertools.count(1):
+            try:
+                with atomic():
+                    done = Chunk(rows, create_members=self.create_members, at=self.at)
+                    refused = sorted(rejections + done.rejections, key=lambda found: found.line)
+                    done.report.read, done.report.rejected = len(chunk), len(refused)
+                    done.report.by_code.update(found.code for found in refused)
+                    self._save(refused, done.report)
+            except OperationalError as error:
+                if getattr(error.__cause__, "sqlstate", None) not in RETRIED or attempt == TRIES:
+                    raise
+                time.sleep(0.1 * attempt)
+            else:
+                break
+        self.report.add(done.report)
+        room = REMEMBERED_PARKED - len(self.parked)
+        self.parked.update(itertools.islice(done.parked.items(), max(room, 0)))
+        return refused
+
+    def _save(self, refused: list[Rejection], report: ImportReport) -> None:
+        _store_rejections(self.job, refused)
+        total = ImportReport()
+        total.add(self.report)
+        total.add(report)
+        _count(self.job, total)
+        self.job.save(
+            update_fields=["read", "created", "duplicates", "rejected", "refunds", "parked", "amount"]
+        )
+
+    def _settle_parked(self) -> None:
+        """Count as refunds those that were parked and met their purchase later in the file."""
+        keys = list(self.parked)
+        for start in range(0, len(keys), CHUNK_ROWS):
+            part = keys[start : start + CHUNK_ROWS]
+            still = set(
+                ParkedRefund.objects.filter(external_id__in=[receipt for _business, receipt in part])
+                .values_list("business_id", "external_id")
+            )  # fmt: skip
+            for key in part:
+                if key not in still:
+                    self.report.parked -= 1
+                    self.report.refunds += 1
+                    self.report.amount -= self.parked[key]
+
+
+def _store_rejections(job: ImportJob, rejections: list[Rejection]) -> None:
+    rows = []
+    for found in rejections:
+        row: dict[str, Any] = {"cells": [shown(cell) for cell in found.cells[:20]]}
+        if found.stored is not None:
+            row["stored"] = found.stored
+        rows.append(
+            ImportRejection(
+                id=uuid7(), job=job, line=found.line, column=found.column, code=found.code,
+                reason=found.reason[:500], row=row,
+            )
+        )  # fmt: skip
+    ImportRejection.objects.bulk_create(rows)
