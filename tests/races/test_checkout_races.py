@@ -1,0 +1,122 @@
+"""Each race has a twin that shows it is a race: the same scene without the lock goes wrong."""
+
+from dataclasses import replace
+from decimal import Decimal as D
+
+import pytest
+from django.db.models import Sum
+
+from loyalty.errors import ExternalIdReused
+from loyalty.models import Bonus, BonusEntry, Member, Transaction
+from promos.errors import CouponNotRedeemable
+from promos.models import Coupon
+from promos.services import checkout
+from promos.services.checkout import record_purchase
+from promos.services.purchases import PurchaseRequest
+from tests.factories import NOON, BusinessFactory, CouponFactory, MemberFactory
+
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+TILLS = 8
+
+
+def purchase(member, business, external_id, **fields):
+    return PurchaseRequest(
+        business=business, external_id=external_id, member_id=member.pk, amount=D("1000.00"), **fields
+    )
+
+
+def unlocked(member_ids):
+    """Stand in for lock_members: the same rows, not locked."""
+    members = Member.objects.filter(pk__in=member_ids).only("id", "status_tier_id")
+    return {member.pk: member for member in members}
+
+
+def balance_and_entries(member):
+    entries = BonusEntry.objects.filter(member=member).aggregate(sum=Sum("amount"))["sum"]
+    return Bonus.objects.get(member=member).balance, entries
+
+
+def test_one_receipt_from_many_tills_is_stored_once(at_once):
+    member, business = MemberFactory(), BusinessFactory()
+    request = purchase(member, business, "1")
+
+    results = at_once(*[lambda: record_purchase(request, at=NOON)] * TILLS)
+
+    assert sorted(created for _, created in results) == [False] * (TILLS - 1) + [True]
+    assert len({transaction.pk for transaction, _ in results}) == 1
+    assert balance_and_entries(member) == (D("30.00"), D("30.00"))
+
+
+def test_one_receipt_for_two_members_is_stored_for_one(at_once):
+    members, business = [MemberFactory(), MemberFactory()], BusinessFactory()
+    requests = [purchase(member, business, "1") for member in members]
+
+    results = at_once(*[lambda r=r: record_purchase(r, at=NOON) for r in requests])
+
+    refused = [result for result in results if isinstance(result, ExternalIdReused)]
+    assert [refusal.details["fields"] for refusal in refused] == [["member"]]
+    assert Transaction.objects.count() == 1
+
+
+def test_purchases_of_one_member_at_once_all_reach_the_balance(at_once):
+    member, business = MemberFactory(), BusinessFactory()
+    requests = [purchase(member, business, str(number)) for number in range(TILLS)]
+
+    at_once(*[lambda r=r: record_purchase(r, at=NOON) for r in requests])
+
+    assert balance_and_entries(member) == (D("240.00"), D("240.00"))
+
+
+def test_without_the_lock_the_balance_loses_purchases(at_once, monkeypatch):
+    monkeypatch.setattr("loyalty.services.ledger.lock_members", unlocked)
+    business = BusinessFactory()
+
+    lost = []
+    for round_ in range(5):  # Threads need not meet the first time.
+        member = MemberFactory()
+        Bonus.objects.create(member=member)
+        requests = [purchase(member, business, f"{round_}-{number}") for number in range(TILLS)]
+        at_once(*[lambda r=r: record_purchase(r, at=NOON) for r in requests])
+        balance, entries = balance_and_entries(member)
+        assert entries == D("240.00")
+        lost.append(entries - balance)
+
+    assert max(lost) > 0
+
+
+def two_tills(coupon, business, at_once):
+    request = purchase(coupon.member, business, "a", coupon_code=coupon.code)
+    other = replace(request, external_id="b")
+    return at_once(lambda: record_purchase(request, at=NOON), lambda: record_purchase(other, at=NOON))
+
+
+def test_one_coupon_at_two_tills_is_redeemed_once(at_once):
+    business = BusinessFactory()
+    coupon = CouponFactory(business=business)
+
+    results = two_tills(coupon, business, at_once)
+
+    assert len([result for result in results if isinstance(result, CouponNotRedeemable)]) == 1
+    assert Transaction.objects.filter(coupon=coupon).count() == 1
+    assert Coupon.objects.get().status == Coupon.Status.REDEEMED
+
+
+def test_without_the_locks_one_coupon_is_redeemed_twice(at_once, monkeypatch):
+    monkeypatch.setattr("loyalty.services.ledger.lock_members", unlocked)
+
+    def read_only(self, purchases):
+        self.coupons = {coupon.code: coupon for coupon in Coupon.objects.all()}
+
+    monkeypatch.setattr(checkout.Checkout, "_lock_coupons", read_only)
+    business = BusinessFactory()
+
+    redeemed = []
+    for number in range(5):  # Threads need not meet the first time.
+        coupon = CouponFactory(business=business)
+        Bonus.objects.create(member=coupon.member)
+        request = purchase(coupon.member, business, f"a{number}", coupon_code=coupon.code)
+        other = replace(request, external_id=f"b{number}")
+        at_once(lambda r=request: record_purchase(r, at=NOON), lambda r=other: record_purchase(r, at=NOON))
+        redeemed.append(Transaction.objects.filter(coupon=coupon).count())
+
+    assert 2 in redeemed
