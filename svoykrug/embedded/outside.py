@@ -6,6 +6,8 @@ import psycopg
 import redis
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from svoykrug.embedded.errors import EmbeddedError
 
@@ -44,7 +46,9 @@ def _knock_clickhouse(address: str) -> None:
 
 
 def _knock_redis(address: str) -> None:
-    client = redis.Redis.from_url(address, socket_connect_timeout=CONNECT_SECONDS)
+    client = redis.Redis.from_url(
+        address, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)
+    )
     try:
         client.ping()
     finally:

@@ -22,7 +22,7 @@ def spawn(
     if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
         log.replace(log.with_suffix(".log.old"))
     with log.open("ab") as stream:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=stream,
@@ -34,6 +34,10 @@ def spawn(
             env={**os.environ, **(environment or {})},
             cwd="/",
         )
+    # For a moment after exec a process has no command line, and would not be recognised.
+    while process.poll() is None and not command_line(process.pid):
+        time.sleep(0.001)
+    return process
 
 
 def command_line(pid: int) -> str:
@@ -78,7 +82,9 @@ class PidFile:
         return pid if self.mark in command_line(pid) else None
 
     def clear(self) -> None:
-        self.path.unlink(missing_ok=True)
+        # A file may stand where the server's folder should be; making that folder says so.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self.path.unlink()
 
 
 def ask_to_end(process: PidFile, how: signal.Signals) -> None:

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from svoykrug.embedded.server import Launch, Server, render, wheel_folder, write_private
 
@@ -21,6 +23,7 @@ class Redis(Server):
     name = "redis"
     title = "Redis"
     variable = "REDIS_URL"
+    telling = (">>>", "Failed", "Can't", "Bad file format")
 
     def prepare(self) -> Launch:
         binary = (
@@ -38,9 +41,9 @@ class Redis(Server):
         return f"unix://{self.local.recall(self.name)['socket']}?db=0"
 
     def ping(self) -> str | None:
-        client = redis.Redis(
-            unix_socket_path=self.local.recall(self.name).get("socket", ""), socket_timeout=5
-        )
+        socket = self.local.recall(self.name).get("socket", "")
+        # Asked again by the caller, who also looks whether the process lives; the client would only wait.
+        client = redis.Redis(unix_socket_path=socket, socket_timeout=5, retry=Retry(NoBackoff(), 0))
         try:
             client.ping()
         except redis.RedisError as error:

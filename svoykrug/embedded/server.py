@@ -58,6 +58,8 @@ class Server(ABC):
     title: str
     variable: str
     stop_signal = signal.SIGTERM
+    # Words of the log lines that tell why a start failed.
+    telling: tuple[str, ...] = ("FATAL", "Exception")
     start_seconds = 60.0
     stop_seconds = 30.0
 
@@ -143,5 +145,5 @@ class Server(ABC):
             lines = [
                 line.strip() for line in stream.read().decode(errors="replace").splitlines() if line.strip()
             ]
-        telling = [line for line in lines if "in use" in line or "FATAL" in line or "Exception" in line]
+        telling = [line for line in lines if any(word in line for word in ("in use", *self.telling))]
         return (telling or lines or ["it ended without a word"])[0][:300].rstrip(".")

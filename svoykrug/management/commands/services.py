@@ -86,16 +86,18 @@ class Command(BaseCommand):
     def execute_with(self, servers: Servers, *, command: list[str]) -> None:
         if not command:
             raise CommandError("exec needs a command: services exec -- pytest")
-        # A polite end of this process ends the command and the servers too.
+        # A polite end during the start ends what was begun.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         started = servers.start()
         try:
-            code = subprocess.run(command).returncode
+            process = subprocess.Popen(command)
+            # The terminal's Ctrl-C reaches the command too: it is waited for, so that it can tidy up.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(signal.SIGINT))
+            code = process.wait()
         except FileNotFoundError:
             raise CommandError(f"There is no command {command[0]}.") from None
-        except KeyboardInterrupt:
-            code = 130
         finally:
             if started:
                 servers.stop()
-        raise SystemExit(code)
+        raise SystemExit(code if code >= 0 else 128 - code)
