@@ -98,6 +98,16 @@ def members_by_card(cards: Collection[str]) -> dict[str, UUID]:
     return {card: pk for card, pk in found if card is not None}
 
 
+def active_members(*, phones: Collection[str], cards: Collection[str]) -> dict[str, UUID]:
+    """Return ids of members as `phone:+7…` (E.164) and `card:…`, in one query."""
+    by_phone, by_card = Q(phone__in=list(phones)), Q(card_number__in=list(cards))
+    found = Member.objects.filter(by_phone | by_card, is_active=True, anonymised_at=None)
+    rows = list(found.values_list("phone", "card_number", "pk"))
+    wanted_cards = set(cards)
+    by = {f"phone:{phone}": pk for phone, _, pk in rows if phone}
+    return by | {f"card:{card}": pk for _, card, pk in rows if card in wanted_cards}
+
+
 def find_member(*, phone: str | None = None, card: str | None = None) -> Member:
     """Return the member of that phone (E.164) or card number.
 

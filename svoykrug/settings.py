@@ -93,6 +93,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "svoykrug.middleware.request_id_middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -175,6 +176,48 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# --- API -----------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "loyalty.api.authentication.ApiKeyAuthentication",
+        "loyalty.api.authentication.MemberTokenAuthentication",
+    ],
+    # A view that forgets to say who may call it lets nobody in but the authenticated.
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["svoykrug.json_parser.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "svoykrug.pagination.NewestFirst",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "svoykrug.problems.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+}
+# A batch of 1,000 purchases with their lines.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+SIMPLE_JWT = {"SIGNING_KEY": JWT_SIGNING_KEY, "ALGORITHM": "HS256", "ISSUER": "svoykrug"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Свой Круг",
+    "DESCRIPTION": "Coalition loyalty: purchases of tills, members' bonuses and coupons.",
+    "VERSION": "1",
+    "SERVE_PUBLIC": True,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    # Everything the page loads is our own (drf-spectacular-sidecar).
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "TransactionKind": "loyalty.models.Transaction.Kind",
+        "EntryKind": "loyalty.models.BonusEntry.Kind",
+    },
+    "TAGS": [
+        {"name": "auth", "description": "Members sign in by a code sent to the phone"},
+        {"name": "me", "description": "The member's own data"},
+        {"name": "transactions", "description": "Purchases and refunds of a business"},
+        {"name": "members", "description": "Members as a till sees them"},
+    ],
+}
 
 # --- Celery --------------------------------------------------------------------------------------
 CELERY_BROKER_URL = f"redis+socket://{_redis.path}?virtual_host=1" if _redis.scheme == "unix" else REDIS_URL

@@ -1,5 +1,43 @@
 """Routes of the whole site."""
 
-from django.urls import URLPattern, URLResolver
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, include, path
+from django.utils.translation import gettext as _
+from django.views import defaults
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from svoykrug.health import healthz, readyz
+from svoykrug.problems import problem_response
+
+API = "/api/"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path("api/v1/", include("loyalty.api.urls")),
+    path("api/v1/", include("promos.api.urls")),
+    path("admin/", admin.site.urls),
+]
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(API):
+        return problem_response(request, status=400, code="invalid", detail=_("The request cannot be read."))
+    return defaults.bad_request(request, exception)
+
+
+def handler404(request: HttpRequest, exception: Http404) -> HttpResponse:
+    if request.path.startswith(API):
+        return problem_response(request, status=404, code="not_found", detail=_("There is no such address."))
+    return defaults.page_not_found(request, exception)
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith(API):
+        return problem_response(
+            request, status=500, code="internal_error", detail=_("Name request_id when you ask for help.")
+        )
+    return defaults.server_error(request)

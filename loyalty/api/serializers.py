@@ -1,0 +1,108 @@
+"""Bodies of the members' calls: signing in, the member's own data."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from loyalty.models import BonusEntry
+from svoykrug.serializers import MomentField, MoneyOut, StrictSerializer
+
+
+class OtpIn(StrictSerializer):
+    phone = serializers.CharField(max_length=40)
+
+
+class OtpOut(serializers.Serializer[Any]):
+    expires_in = serializers.IntegerField(help_text="Seconds the code lives.")
+
+
+class TokenIn(StrictSerializer):
+    phone = serializers.CharField(max_length=40)
+    code = serializers.RegexField(r"^\s*[0-9]{6}\s*$", help_text="The six digits sent to the phone.")
+    referral_code = serializers.CharField(max_length=16, required=False, help_text="An inviter's code.")
+
+
+class TokensOut(serializers.Serializer[Any]):
+    access = serializers.CharField(help_text="JWT, 15 minutes.")
+    refresh = serializers.CharField(help_text="Works once, 30 days.")
+
+
+class SignedInOut(TokensOut):
+    is_new = serializers.BooleanField(help_text="The member has just joined.")
+
+
+class RefreshIn(StrictSerializer):
+    refresh = serializers.CharField(max_length=200)
+
+
+class TierOut(serializers.Serializer[Any]):
+    level = serializers.IntegerField()
+    name = serializers.CharField()
+    name_en = serializers.CharField()
+    percent = MoneyOut(source="accrual_percent", help_text="Of the earn base, as bonuses.")
+
+
+class MeOut(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    phone = serializers.CharField(allow_null=True)
+    card_number = serializers.CharField(allow_null=True)
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+    email = serializers.EmailField()
+    birth_date = serializers.DateField(allow_null=True)
+    city = serializers.CharField()
+    language = serializers.CharField()
+    tier = TierOut(source="status_tier")
+    tier_valid_until = serializers.DateTimeField(allow_null=True)
+    referral_code = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class BalanceOut(serializers.Serializer[Any]):
+    """Bonuses now. `expiring` is the part of `available` that lapses within 30 days."""
+
+    available = MoneyOut()
+    pending = MoneyOut()
+    debt = MoneyOut()
+    expiring = MoneyOut()
+    expiring_on = serializers.DateTimeField(allow_null=True)
+    next_available_on = serializers.DateTimeField(allow_null=True)
+
+
+class EntryOut(serializers.Serializer[Any]):
+    """One change of the member's bonuses; above zero came in, below zero went out."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=BonusEntry.Kind.choices)
+    amount = MoneyOut()
+    issuer = serializers.CharField(source="lot.issuer.name", help_text="Who gave these bonuses.")
+    honoured_by = serializers.CharField(
+        source="honoured_by.name", allow_null=True, help_text="Where they were spent."
+    )
+    transaction = serializers.UUIDField(source="transaction_id", allow_null=True)
+    available_from = serializers.DateTimeField(source="lot.available_from")
+    expires_at = serializers.DateTimeField(source="lot.expires_at")
+    created_at = serializers.DateTimeField()
+
+    def to_representation(self, instance: BonusEntry) -> dict[str, Any]:
+        answer = super().to_representation(instance)
+        # DRF leaves a dotted source out when its middle is empty.
+        answer.setdefault("honoured_by", None)
+        return answer
+
+
+class ListQuery(StrictSerializer):
+    """What a list's address may carry; the pager reads both."""
+
+    cursor = serializers.CharField(required=False, help_text="From `next` or `previous`.")
+    page_size = serializers.CharField(required=False, help_text="1 to 200, 50 if not given.")
+
+
+class PeriodQuery(ListQuery):
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is a word of Python's own.
+        return {
+            **super().get_fields(),
+            "from": MomentField(required=False),
+            "to": MomentField(required=False),
+        }

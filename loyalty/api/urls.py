@@ -1,0 +1,15 @@
+"""Members' part of /api/v1/."""
+
+from django.urls import path
+
+from loyalty.api import views
+
+urlpatterns = [
+    path("auth/otp", views.OtpView.as_view()),
+    path("auth/token", views.TokenView.as_view()),
+    path("auth/token/refresh", views.RefreshView.as_view()),
+    path("auth/logout", views.LogoutView.as_view()),
+    path("me", views.MeView.as_view()),
+    path("me/balance", views.BalanceView.as_view()),
+    path("me/entries", views.EntriesView.as_view()),
+]

@@ -1,0 +1,156 @@
+"""Members' calls: sign in, own data."""
+
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from rest_framework import status
+from rest_framework.generics import GenericAPIView
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from loyalty.api.authentication import IsMember, MemberTokenAuthentication
+from loyalty.api.serializers import (
+    BalanceOut,
+    EntryOut,
+    ListQuery,
+    MeOut,
+    OtpIn,
+    OtpOut,
+    RefreshIn,
+    SignedInOut,
+    TokenIn,
+    TokensOut,
+)
+from loyalty.models import BonusEntry
+from loyalty.selectors import wallet
+from loyalty.services.otp import request_code, verify_code
+from loyalty.services.sessions import close_session, open_session, refresh_session
+from svoykrug.middleware import client_address
+from svoykrug.pagination import NewestFirst
+from svoykrug.schema import describe
+
+
+class OpenView(APIView):
+    """A call that needs no credential, and so looks at none."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class OtpView(OpenView):
+    @describe(
+        operation_id="request_code",
+        summary="Send a sign-in code to a phone",
+        description="The answer is the same whether or not the phone is known.",
+        request=OtpIn,
+        answers={202: OtpOut},
+        problems=(400, 415, 429, 503),
+    )
+    def post(self, request: Request) -> Response:
+        asked = OtpIn(data=request.data)
+        asked.is_valid(raise_exception=True)
+        request_code(asked.validated_data["phone"], ip=client_address(request), at=timezone.now())
+        answer = {"expires_in": settings.OTP_LIFETIME_SECONDS}
+        return Response(answer, status=status.HTTP_202_ACCEPTED)
+
+
+class TokenView(OpenView):
+    @describe(
+        operation_id="sign_in",
+        summary="Exchange the code for tokens; an unknown phone joins",
+        request=TokenIn,
+        answers={200: SignedInOut},
+        problems=(400, 401, 415, 429, 503),
+    )
+    def post(self, request: Request) -> Response:
+        asked = TokenIn(data=request.data)
+        asked.is_valid(raise_exception=True)
+        at, ip = timezone.now(), client_address(request)
+        member, is_new = verify_code(**asked.validated_data, ip=ip, at=at)
+        tokens = open_session(member, at=at, ip=ip, user_agent=user_agent(request))
+        return Response(
+            SignedInOut({"access": tokens.access, "refresh": tokens.refresh, "is_new": is_new}).data
+        )
+
+
+class RefreshView(OpenView):
+    @describe(
+        operation_id="refresh",
+        summary="Exchange the refresh token for new tokens",
+        description="A refresh token works once. One that is used again ends the session of its device.",
+        request=RefreshIn,
+        answers={200: TokensOut},
+        problems=(400, 401, 415),
+    )
+    def post(self, request: Request) -> Response:
+        asked = RefreshIn(data=request.data)
+        asked.is_valid(raise_exception=True)
+        tokens = refresh_session(
+            asked.validated_data["refresh"],
+            at=timezone.now(),
+            ip=client_address(request),
+            user_agent=user_agent(request),
+        )
+        return Response(TokensOut(tokens).data)
+
+
+class LogoutView(OpenView):
+    @describe(
+        operation_id="sign_out",
+        summary="End the session of this device",
+        description="Works at once, also for access tokens already given; may be repeated.",
+        request=RefreshIn,
+        answers={204: None},
+        problems=(400, 415),
+    )
+    def post(self, request: Request) -> Response:
+        asked = RefreshIn(data=request.data)
+        asked.is_valid(raise_exception=True)
+        close_session(asked.validated_data["refresh"], at=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MemberView(GenericAPIView[Any]):
+    authentication_classes = (MemberTokenAuthentication,)
+    permission_classes = (IsMember,)
+
+
+class MeView(MemberView):
+    @describe(operation_id="me", summary="The member's own data", answers={200: MeOut}, problems=(401, 403))
+    def get(self, request: Request) -> Response:
+        return Response(MeOut(request.user).data)
+
+
+class BalanceView(MemberView):
+    @describe(
+        operation_id="my_balance", summary="Bonuses now", answers={200: BalanceOut}, problems=(401, 403)
+    )
+    def get(self, request: Request) -> Response:
+        return Response(BalanceOut(wallet(request.user.pk, at=timezone.now())).data)
+
+
+class EntriesView(MemberView):
+    pagination_class = NewestFirst
+    queryset = BonusEntry.objects.none()
+
+    @describe(
+        operation_id="my_entries",
+        summary="Every change of the member's bonuses, newest first",
+        parameters=[ListQuery],
+        answers={200: EntryOut(many=True)},
+        problems=(400, 401, 403),
+    )
+    def get(self, request: Request) -> Response:
+        ListQuery(data=request.query_params.dict()).is_valid(raise_exception=True)
+        entries = BonusEntry.objects.filter(member_id=request.user.pk).select_related(
+            "lot__issuer", "honoured_by"
+        )
+        page = self.paginate_queryset(entries)
+        return self.get_paginated_response(EntryOut(page, many=True).data)
+
+
+def user_agent(request: Request) -> str:
+    return request.headers.get("User-Agent", "").replace("\x00", "")

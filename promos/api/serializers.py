@@ -1,0 +1,229 @@
+"""Bodies of the tills' calls."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from loyalty.api.serializers import PeriodQuery, TierOut
+from loyalty.errors import InvalidPhone
+from loyalty.models import Transaction
+from loyalty.phones import normalise_phone
+from promos.models import Benefit
+from svoykrug.serializers import AmountField, MomentField, MoneyOut, StrictSerializer
+
+MOST_LINES = 500
+MOST_TEXT = 200
+
+
+class MemberRef(StrictSerializer):
+    """Who buys: exactly one of the two."""
+
+    phone = serializers.CharField(required=False, max_length=40)
+    card = serializers.CharField(required=False, max_length=64)
+
+    def validate_phone(self, text: str) -> str:
+        try:
+            return normalise_phone(text)
+        except InvalidPhone as error:
+            raise ValidationError(error.detail, code=error.code) from None
+
+    def validate(self, attrs: dict[str, str]) -> dict[str, str]:
+        if len(attrs) != 1:
+            raise ValidationError(_("Name the member by exactly one of phone and card."), code="one_of")
+        return attrs
+
+
+class LineIn(StrictSerializer):
+    """A line of the receipt."""
+
+    sku = serializers.CharField(required=False, max_length=64)
+    name = serializers.CharField(required=False, max_length=MOST_TEXT)
+    category = serializers.CharField(required=False, max_length=MOST_TEXT)
+    quantity = AmountField(required=False, decimals=3)
+    amount = AmountField(help_text="Roubles for the whole line.")
+
+    def to_internal_value(self, data: Any) -> Any:
+        line = super().to_internal_value(data)
+        # Lines are kept as JSON: sums as strings there too.
+        return {name: str(value) for name, value in line.items()}
+
+
+class PurchaseIn(StrictSerializer):
+    external_id = serializers.CharField(
+        max_length=MOST_TEXT, help_text="The receipt's number: the same purchase is never recorded twice."
+    )
+    member = MemberRef()
+    amount = AmountField(help_text="Roubles before any discount.")
+    category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+    lines = LineIn(many=True, required=False, max_length=MOST_LINES)
+    coupon = serializers.CharField(
+        required=False, max_length=32, help_text="As the member shows it: any case, hyphens or not."
+    )
+    purchased_at = MomentField(required=False, help_text="Now, if not given.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        lines = attrs.get("lines")
+        if lines and sum(Decimal(line["amount"]) for line in lines) != attrs["amount"]:
+            raise ValidationError(
+                {"lines": [_("The lines do not add up to the amount.")]}, code="sum_differs"
+            )
+        return attrs
+
+
+class BatchPurchaseIn(PurchaseIn):
+    kind = serializers.ChoiceField(choices=["purchase"], required=False)
+
+
+class BatchRefundIn(StrictSerializer):
+    kind = serializers.ChoiceField(choices=["refund"])
+    external_id = serializers.CharField(max_length=MOST_TEXT)
+    refund_of = serializers.CharField(
+        max_length=MOST_TEXT, required=False, allow_null=True, allow_blank=True,
+        help_text="External id of the purchase. A refund that comes first is parked and needs `member`.",
+    )  # fmt: skip
+    amount = AmountField(help_text="Roubles given back.")
+    member = MemberRef(required=False)
+    category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+    purchased_at = MomentField(required=False)
+
+
+class RefundIn(StrictSerializer):
+    external_id = serializers.CharField(max_length=MOST_TEXT)
+    amount = AmountField(help_text="Roubles given back.")
+    purchased_at = MomentField(required=False)
+
+
+class CouponIssuedOut(serializers.Serializer[Any]):
+    """A coupon the purchase brought. Print its code on the receipt."""
+
+    code = serializers.CharField()
+    business = serializers.CharField(source="business.name", help_text="Where it is redeemed.")
+    benefit = serializers.ChoiceField(choices=Benefit.choices)
+    benefit_value = MoneyOut()
+    benefit_text = serializers.CharField()
+    min_amount = MoneyOut()
+    valid_from = serializers.DateTimeField()
+    valid_until = serializers.DateTimeField()
+
+
+class TierThenOut(serializers.Serializer[Any]):
+    """The tier whose rate the purchase earned at."""
+
+    level = serializers.IntegerField()
+    name = serializers.CharField()
+    name_en = serializers.CharField()
+    percent = serializers.CharField()
+
+
+class TransactionOut(serializers.Serializer[Any]):
+    """A purchase or a refund as it was recorded: built from stored values alone, so it never changes."""
+
+    id = serializers.UUIDField()
+    external_id = serializers.CharField(allow_null=True)
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
+    refund_of = serializers.UUIDField(source="refund_of_id", required=False, help_text="Of a refund only.")
+    member = serializers.UUIDField(source="member_id")
+    amount = MoneyOut()
+    coupon_discount = MoneyOut()
+    bonus_redeemed = MoneyOut()
+    amount_paid = MoneyOut()
+    bonus_accrued = MoneyOut()
+    balance = serializers.SerializerMethodField(help_text="The member's balance after it.")
+    tier = serializers.SerializerMethodField()
+    coupons_issued = serializers.SerializerMethodField()
+    explanation = serializers.DictField()
+    created_at = serializers.DateTimeField(help_text="When it happened.")
+
+    @extend_schema_field({"type": "string", "format": "decimal", "nullable": True})
+    def get_balance(self, row: Transaction) -> str | None:
+        return row.explanation.get("balance")
+
+    @extend_schema_field(TierThenOut(allow_null=True))
+    def get_tier(self, row: Transaction) -> dict[str, Any] | None:
+        return row.explanation.get("tier")
+
+    @extend_schema_field(CouponIssuedOut(many=True))
+    def get_coupons_issued(self, row: Transaction) -> list[dict[str, Any]]:
+        coupons = sorted(row.coupons_issued.all(), key=lambda coupon: coupon.pk)
+        return CouponIssuedOut(coupons, many=True).data
+
+    def to_representation(self, instance: Transaction) -> dict[str, Any]:
+        answer = super().to_representation(instance)
+        if instance.kind == Transaction.Kind.PURCHASE:
+            del answer["refund_of"]
+        return answer
+
+
+class RefundOut(TransactionOut):
+    """A refund, and what became of the purchase's bonuses."""
+
+    taken_back = serializers.SerializerMethodField()
+    debt = serializers.SerializerMethodField()
+    written_off = serializers.SerializerMethodField()
+
+    def get_taken_back(self, row: Transaction) -> str:
+        return row.explanation["refund"]["taken_back"]
+
+    def get_debt(self, row: Transaction) -> str:
+        return row.explanation["refund"]["debt"]
+
+    def get_written_off(self, row: Transaction) -> str:
+        return row.explanation["refund"]["written_off"]
+
+
+class BatchRowIn(StrictSerializer):
+    """A row of a batch, for the description: a purchase, or a refund with `refund_of`."""
+
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices, default=Transaction.Kind.PURCHASE)
+    external_id = serializers.CharField(max_length=MOST_TEXT)
+    refund_of = serializers.CharField(required=False, allow_null=True, help_text="Refunds only.")
+    member = MemberRef(required=False, help_text="A refund takes its purchase's member if not given.")
+    amount = AmountField()
+    category = serializers.CharField(required=False)
+    lines = LineIn(many=True, required=False, help_text="Purchases only.")
+    coupon = serializers.CharField(required=False, help_text="Purchases only.")
+    purchased_at = MomentField(required=False)
+
+
+class BatchIn(StrictSerializer):
+    """Up to 1,000 rows; the list alone, without the object around it, is read as well."""
+
+    transactions = BatchRowIn(many=True)
+
+
+class BatchRowOut(serializers.Serializer[Any]):
+    index = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=["created", "duplicate", "parked", "rejected"])
+    id = serializers.UUIDField(required=False)
+    code = serializers.CharField(required=False)
+    detail = serializers.CharField(required=False)
+
+
+class BatchOut(serializers.Serializer[Any]):
+    results = BatchRowOut(many=True)
+    created = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    parked = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+
+
+class TransactionsQuery(PeriodQuery):
+    member = serializers.UUIDField(required=False)
+    external_id = serializers.CharField(required=False, max_length=MOST_TEXT)
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices, required=False)
+
+
+class MemberOut(serializers.Serializer[Any]):
+    """A member as a till may see them: first name and masked phone."""
+
+    id = serializers.UUIDField()
+    first_name = serializers.CharField()
+    phone_masked = serializers.CharField(source="masked_phone")
+    tier = TierOut(source="status_tier")
+    available = MoneyOut(help_text="Bonuses that may be spent now.")
+    max_share_percent = MoneyOut(help_text="Share of a bill payable by bonuses here.")
+    coupons = CouponIssuedOut(source="coupons_here", many=True, help_text="That may be redeemed here now.")

@@ -1,0 +1,13 @@
+"""Tills' part of /api/v1/."""
+
+from django.urls import path
+
+from promos.api import views
+
+urlpatterns = [
+    path("transactions", views.TransactionsView.as_view()),
+    path("transactions/batch", views.BatchView.as_view()),
+    path("transactions/<uuid:transaction_id>", views.TransactionView.as_view()),
+    path("transactions/<uuid:transaction_id>/refunds", views.RefundsView.as_view()),
+    path("members/lookup", views.MemberLookupView.as_view()),
+]

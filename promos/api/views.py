@@ -1,0 +1,203 @@
+"""Tills' calls: record purchases and refunds, read them, look a member up."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Prefetch, QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from rest_framework import status
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from loyalty.api.authentication import ApiKeyAuthentication, HasScope, MemberTokenAuthentication
+from loyalty.errors import RefundUnlinked
+from loyalty.models import ApiKey, Transaction
+from loyalty.selectors import find_member, wallet
+from promos.api.batch import read_batch, record_batch
+from promos.api.serializers import (
+    BatchIn,
+    BatchOut,
+    MemberOut,
+    MemberRef,
+    PurchaseIn,
+    RefundIn,
+    RefundOut,
+    TransactionOut,
+    TransactionsQuery,
+)
+from promos.models import Coupon
+from promos.services.checkout import record_purchase, record_refund
+from promos.services.purchases import PurchaseRequest, RefundRequest
+from svoykrug.money import ZERO
+from svoykrug.pagination import NewestFirst
+from svoykrug.schema import describe
+
+Scope = ApiKey.Scope
+
+
+class TillView(GenericAPIView[Any]):
+    """A call of a business's machine; `scopes` says which scope each method needs."""
+
+    # A member's token is recognised too, so that it is refused as such: 403 and not 401.
+    authentication_classes = (ApiKeyAuthentication, MemberTokenAuthentication)
+    permission_classes = (HasScope,)
+    scopes: dict[str, str] = {}
+
+    def own_transactions(self) -> QuerySet[Transaction]:
+        """Those of the caller's business: another's do not exist here."""
+        issued = Prefetch("coupons_issued", Coupon.objects.select_related("business"))
+        return Transaction.objects.filter(business=self.request.auth.business).prefetch_related(issued)
+
+    def recorded(self, transaction: Transaction, *, created: bool, body: type[TransactionOut]) -> Response:
+        # Read back, so that a first answer and a repeat come from the same stored row.
+        stored = self.own_transactions().get(pk=transaction.pk)
+        return Response(body(stored).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK)
+
+
+class TransactionsView(TillView):
+    scopes = {"POST": Scope.PURCHASES_WRITE, "GET": Scope.PURCHASES_READ}
+    pagination_class = NewestFirst
+    queryset = Transaction.objects.none()
+
+    @describe(
+        operation_id="record_purchase",
+        summary="Record a purchase",
+        description="Safe to repeat: the same content answers 200 with the first answer.",
+        request=PurchaseIn,
+        answers={201: TransactionOut, 200: TransactionOut},
+        problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    )
+    def post(self, request: Request) -> Response:
+        asked = PurchaseIn(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = dict(asked.validated_data)
+        member = find_member(**given.pop("member"))
+        purchase = PurchaseRequest(
+            business=request.auth.business,
+            member_id=member.pk,
+            coupon_code=given.pop("coupon", None),
+            source=Transaction.Source.API,
+            **given,
+        )
+        transaction, created = record_purchase(purchase, at=timezone.now())
+        return self.recorded(transaction, created=created, body=TransactionOut)
+
+    @describe(
+        operation_id="list_transactions",
+        summary="Purchases and refunds of the business, newest first",
+        parameters=[TransactionsQuery],
+        answers={200: TransactionOut(many=True)},
+        problems=(400, 401, 403),
+    )
+    def get(self, request: Request) -> Response:
+        query = TransactionsQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        conditions = {LOOKUPS[name]: value for name, value in query.validated_data.items() if name in LOOKUPS}
+        page = self.paginate_queryset(self.own_transactions().filter(**conditions))
+        return self.get_paginated_response(TransactionOut(page, many=True).data)
+
+
+# Filters of the list; `from` is inclusive, `to` is not, so neighbouring periods share no row.
+LOOKUPS = {
+    "member": "member_id",
+    "external_id": "external_id",
+    "kind": "kind",
+    "from": "created_at__gte",
+    "to": "created_at__lt",
+}
+
+
+class TransactionView(TillView):
+    scopes = {"GET": Scope.PURCHASES_READ}
+
+    @describe(
+        operation_id="get_transaction",
+        summary="One purchase or refund",
+        answers={200: TransactionOut},
+        problems=(401, 403, 404),
+    )
+    def get(self, request: Request, transaction_id: UUID) -> Response:
+        transaction = get_object_or_404(self.own_transactions(), pk=transaction_id)
+        return Response(TransactionOut(transaction).data)
+
+
+class RefundsView(TillView):
+    scopes = {"POST": Scope.PURCHASES_WRITE}
+
+    @describe(
+        operation_id="record_refund",
+        summary="Refund a part of a purchase or all of it",
+        request=RefundIn,
+        answers={201: RefundOut, 200: RefundOut},
+        problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    )
+    def post(self, request: Request, transaction_id: UUID) -> Response:
+        purchase = get_object_or_404(self.own_transactions(), pk=transaction_id)
+        asked = RefundIn(data=request.data)
+        asked.is_valid(raise_exception=True)
+        refund = RefundRequest(
+            business=request.auth.business,
+            refund_of=purchase.external_id,
+            member_id=purchase.member_id,
+            source=Transaction.Source.API,
+            **asked.validated_data,
+        )
+        transaction, created = record_refund(refund, at=timezone.now())
+        if transaction is None:
+            raise RefundUnlinked("The purchase is not there any more.", field="refund_of")
+        return self.recorded(transaction, created=created, body=RefundOut)
+
+
+class BatchView(TillView):
+    scopes = {"POST": Scope.PURCHASES_WRITE}
+
+    @describe(
+        operation_id="record_batch",
+        summary="Record up to 1,000 purchases and refunds",
+        description="Each row stands alone: a refused one says why and does not touch the others.",
+        request=BatchIn,
+        answers={200: BatchOut},
+        problems=(400, 401, 403, 413, 415, 503),
+    )
+    def post(self, request: Request) -> Response:
+        rows = read_batch(request.data)
+        results = record_batch(rows, business=request.auth.business, at=timezone.now())
+        count = [result["status"] for result in results].count
+        return Response(
+            {
+                "results": results,
+                "created": count("created"),
+                "duplicates": count("duplicate"),
+                "parked": count("parked"),
+                "rejected": count("rejected"),
+            }
+        )
+
+
+class MemberLookupView(TillView):
+    scopes = {"GET": Scope.MEMBERS_READ}
+
+    @describe(
+        operation_id="lookup_member",
+        summary="A member by phone or card",
+        parameters=[MemberRef],
+        answers={200: MemberOut},
+        problems=(400, 401, 403, 404),
+    )
+    def get(self, request: Request) -> Response:
+        given = request.query_params.dict()
+        if given.get("phone", "").startswith(" "):
+            # An unescaped plus sign of an address reads as a space.
+            given["phone"] = "+" + given["phone"][1:]
+        asked = MemberRef(data=given)
+        asked.is_valid(raise_exception=True)
+        member, business, at = find_member(**asked.validated_data), request.auth.business, timezone.now()
+        member.available = wallet(member.pk, at=at).available
+        own_cap = business.redemption_cap_percent
+        caps = [member.status_tier.redemption_cap_percent, *([] if own_cap is None else [own_cap])]
+        member.max_share_percent = min(caps) if business.can_redeem else ZERO
+        coupons = Coupon.objects.valid(at).filter(member_id=member.pk, business=business)
+        member.coupons_here = coupons.select_related("business").order_by("valid_until", "pk")
+        return Response(MemberOut(member).data)

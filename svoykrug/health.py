@@ -1,0 +1,67 @@
+"""Is the process alive; can it serve."""
+
+import logging
+from collections.abc import Callable
+
+import redis
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as ClickHouseError
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from svoykrug.redis_client import redis_client
+
+logger = logging.getLogger(__name__)
+OK, AWAY = "ok", "unavailable"
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """The process answers; says nothing of the servers behind it."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """PostgreSQL and Redis answer. Analytics away is said, but a till works without it."""
+    checks = {
+        "postgresql": _try(_ask_postgresql),
+        "redis": _try(_ask_redis),
+        "clickhouse": _try(_ask_clickhouse),
+    }
+    ready = checks["postgresql"] == checks["redis"] == OK
+    status = "ready" if ready else "not ready"
+    return JsonResponse({"status": status, "checks": checks}, status=200 if ready else 503)
+
+
+def _try(ask: Callable[[], None]) -> str:
+    try:
+        ask()
+    except (DatabaseError, redis.RedisError, ClickHouseError, OSError, EOFError, ValueError) as error:
+        logger.warning("%s: %s", ask.__name__.removeprefix("_ask_"), error)
+        return AWAY
+    return OK
+
+
+def _ask_postgresql() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _ask_redis() -> None:
+    redis_client().ping()
+
+
+def _ask_clickhouse() -> None:
+    separator = "&" if "?" in settings.CLICKHOUSE_URL else "?"
+    client = Client.from_url(f"{settings.CLICKHOUSE_URL}{separator}connect_timeout=1&send_receive_timeout=2")
+    try:
+        client.execute("SELECT 1")
+    finally:
+        client.disconnect()

@@ -1,0 +1,111 @@
+"""Fields and serializers shared by the API of every app."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+
+LONGEST_NAME_SHOWN = 80
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields it does not know, naming each: a misspelt field must not pass silently."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors: dict[str, Any] = {}
+        values: Any = None
+        try:
+            values = super().to_internal_value(data)
+        except ValidationError as error:
+            if not isinstance(data, Mapping):
+                raise
+            errors = dict(error.detail)  # type: ignore[arg-type]
+        for name in unknown_names(data, self.fields):
+            errors[name] = [ErrorDetail(str(_("There is no such field.")), code="unknown_field")]
+        if errors:
+            raise ValidationError(errors)
+        return values
+
+
+def unknown_names(data: Mapping[str, Any], known: Any) -> list[str]:
+    """Return the names that are not known, shortened to what a message can show."""
+    return [str(name)[:LONGEST_NAME_SHOWN] for name in data if name not in known]
+
+
+@extend_schema_field(
+    {"type": "string", "format": "decimal", "pattern": r"^\d{1,12}(\.\d{1,2})?$", "example": "1249.50"}
+)
+class AmountField(serializers.Field):  # type: ignore[type-arg]
+    """Roubles or bonuses, above zero: a string or a JSON number of at most two decimals."""
+
+    default_error_messages = {
+        "invalid": _('Write the amount as a string with at most two decimals, such as "1249.50".'),
+        "not_positive": _("The amount must be above zero."),
+    }
+
+    def __init__(self, *, decimals: int = 2, **kwargs: Any) -> None:
+        self.pattern = re.compile(rf"[0-9]{{1,12}}(\.[0-9]{{1,{decimals}}})?")
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        # bool is an int to Python, but no amount.
+        if isinstance(data, bool) or not isinstance(data, str | int | Decimal):
+            self.fail("invalid")
+        if isinstance(data, int) and abs(data) >= 10**12:
+            self.fail("invalid")
+        text = str(data)
+        if text.startswith("-") and self.pattern.fullmatch(text[1:]):
+            self.fail("not_positive")
+        if not self.pattern.fullmatch(text):
+            self.fail("invalid")
+        amount = Decimal(text)
+        if not amount:
+            self.fail("not_positive")
+        return amount
+
+    def to_representation(self, value: Decimal) -> str:
+        return f"{value:.2f}"
+
+
+@extend_schema_field(
+    {"type": "string", "format": "decimal", "pattern": r"^-?\d+\.\d{2}$", "example": "1249.50"}
+)
+class MoneyOut(serializers.Field):  # type: ignore[type-arg]
+    """A sum in an answer: always two decimals, never a float."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+    def to_representation(self, value: Decimal | str) -> str:
+        return f"{Decimal(value):.2f}"
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class MomentField(serializers.Field):  # type: ignore[type-arg]
+    """An ISO 8601 time with its offset; without one nobody knows which moment is meant."""
+
+    default_error_messages = {
+        "invalid": _("Write the time as ISO 8601 with an offset, such as 2026-11-22T18:30:00+03:00."),
+    }
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if not isinstance(data, str) or len(data) > 40 or not data.isascii():
+            self.fail("invalid")
+        try:
+            moment = parse_datetime(data)
+            if moment is None or moment.tzinfo is None:
+                self.fail("invalid")
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail("invalid")
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
