@@ -2,9 +2,10 @@
 
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.utils.translation import gettext as _
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from svoykrug.health import healthz, readyz
@@ -12,13 +13,25 @@ from svoykrug.problems import problem_response
 
 API = "/api/"
 
+
+@csrf_exempt
+def api_not_found(request: HttpRequest, **kwargs: str) -> HttpResponse:
+    """An unknown address under /api/, whatever the method and however debugging is set."""
+    return problem_response(request, status=404, code="not_found", detail=_("There is no such address."))
+
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path(
+        "api/docs/",
+        SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="svoykrug/api_docs.html"),
+        name="api-docs",
+    ),
     path("api/v1/", include("loyalty.api.urls")),
     path("api/v1/", include("promos.api.urls")),
+    re_path(r"^api(?:/|$)", api_not_found),
     path("admin/", admin.site.urls),
 ]
 
@@ -31,7 +44,7 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def handler404(request: HttpRequest, exception: Http404) -> HttpResponse:
     if request.path.startswith(API):
-        return problem_response(request, status=404, code="not_found", detail=_("There is no such address."))
+        return api_not_found(request)
     return defaults.page_not_found(request, exception)
 
 
