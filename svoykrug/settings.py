@@ -13,12 +13,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from svoykrug.embedded.addresses import read_addresses
+from svoykrug.environment import EnvironmentOrFile
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"
 
-env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
+env = environ.Env()
+env.ENVIRON = EnvironmentOrFile()
 
 ENVIRONMENT = env.str("SVOYKRUG_ENV", default="development")
 if ENVIRONMENT not in {"development", "production"}:

@@ -295,8 +295,8 @@ def a_row_in_each(member, business):
             """
             WITH purchase AS (
               INSERT INTO transactions (id, user_id, business_id, kind, amount, coupon_discount,
-                bonus_redeemed, bonus_accrued, category, request_hash, source, explanation, created_at, recorded_at,
-                sync_xid)
+                bonus_redeemed, bonus_accrued, category, request_hash, source, explanation, created_at,
+                recorded_at, sync_xid)
               VALUES (gen_random_uuid(), %(member)s, %(business)s, 'purchase', 100, 0, 0, 3, '', '', 'till',
                 '{}', now(), now(), 0)
               RETURNING id, user_id, business_id
