@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from svoykrug.db.models import ChangingRecord, Index, MoneyField, stamp_sync_xid
+from svoykrug.db.models import ChangingRecord, Index, MoneyField, count_row_versions, stamp_sync_xid
 
 
 class Event(ChangingRecord):
@@ -102,7 +102,7 @@ class EventRegistration(ChangingRecord):
             Index(fields=["event", "status", "created_at"], name="idx_event_registrations_event"),
             Index(fields=["sync_xid"], name="idx_event_registrations_sync_xid"),
         ]
-        triggers = [stamp_sync_xid()]
+        triggers = [stamp_sync_xid(), count_row_versions()]
 
     def __str__(self) -> str:
         return f"{self.member_id} {self.status}"

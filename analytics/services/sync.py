@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import connection as postgres
 from django.db.transaction import atomic
@@ -22,6 +23,9 @@ from analytics.models import SyncWindow
 from .locks import only_one
 
 log = logging.getLogger(__name__)
+
+STALLED = timedelta(minutes=5)
+KEPT = timedelta(days=31)
 
 # Columns of each fact table, in the order in which they are pulled from the view of the same name.
 FACTS: dict[str, tuple[str, ...]] = {
@@ -88,7 +92,9 @@ def sync_facts() -> list[Carried] | None:
             return None
         system, horizon = _system_identifier(), _horizon()
         with connect() as clickhouse:
-            return [_sync_table(clickhouse, table, system=system, horizon=horizon) for table in FACTS]
+            done = [_sync_table(clickhouse, table, system=system, horizon=horizon) for table in FACTS]
+        _forget_old_windows()
+        return done
 
 
 def refill_facts(
@@ -192,9 +198,25 @@ def _finish(window: SyncWindow, *, rows: int, seconds: float) -> None:
     window.save(update_fields=["status", "rows", "seconds", "finished_at"])
 
 
+def _forget_old_windows() -> None:
+    """Each run leaves a window per table; only the last one matters, a month of them helps to look back."""
+    old = SyncWindow.objects.filter(status=SyncWindow.Status.DONE, created_at__lt=timezone.now() - KEPT)
+    old.delete()
+
+
 def _horizon() -> int:
-    """Return the oldest transaction id still running: everything below it has ended."""
+    """Return the oldest transaction id still running: everything below it has ended.
+
+    A transaction left open in any database of the server holds it back, so a long one is named in the log.
+    """
     with postgres.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid, datname, extract(epoch FROM now() - xact_start)::int FROM pg_stat_activity"
+            " WHERE backend_xid IS NOT NULL AND xact_start < %s ORDER BY xact_start LIMIT 1",
+            [timezone.now() - STALLED],
+        )
+        if row := cursor.fetchone():
+            log.warning("Process %s in database %s has held its transaction open for %s s.", *row)
         cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         return int(cursor.fetchone()[0])
 

@@ -7,7 +7,16 @@ from django.db import models
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-__all__ = ["ChangingRecord", "Index", "MoneyField", "Record", "append_only", "stamp_sync_xid", "uuid7"]
+__all__ = [
+    "ChangingRecord",
+    "Index",
+    "MoneyField",
+    "Record",
+    "append_only",
+    "count_row_versions",
+    "stamp_sync_xid",
+    "uuid7",
+]
 
 
 class MoneyField(models.DecimalField):
@@ -51,6 +60,16 @@ def stamp_sync_xid() -> pgtrigger.Trigger:
         when=pgtrigger.Before,
         operation=pgtrigger.Insert | pgtrigger.Update,
         func="NEW.sync_xid = pg_current_xact_id()::text::bigint; RETURN NEW;",
+    )
+
+
+def count_row_versions() -> pgtrigger.Trigger:
+    """Count the states of a row: the higher `row_version` is the newer, whichever transaction wrote it."""
+    return pgtrigger.Trigger(
+        name="count_row_versions",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update,
+        func="NEW.row_version = OLD.row_version + 1; RETURN NEW;",
     )
 
 
