@@ -99,7 +99,7 @@ def close_interrupted_jobs() -> int:
 
 
 class _held:  # noqa: N801  reads as a verb in `with`
-    """Hold the job's advisory lock; it ends with the connection: so a killed import is told from a live one."""
+    """Hold the job's advisory lock. It ends with the connection, so a killed import shows."""
 
     def __init__(self, job_id: UUID) -> None:
         self.key = _lock_key(job_id)
