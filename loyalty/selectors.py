@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Min, Q, Sum
 
 from loyalty.errors import MemberNotFound
-from loyalty.models import Bonus, BonusLot, Member, StatusTier, Transaction
+from loyalty.models import Bonus, BonusEntry, BonusLot, Member, StatusTier, Transaction
 from svoykrug.money import ZERO
 
 EXPIRING_SOON_DAYS = 30
@@ -120,3 +120,121 @@ def find_member(*, phone: str | None = None, card: str | None = None) -> Member:
     if member is None:
         raise MemberNotFound("No member has this phone or card number.", field="member")
     return member
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """A purchase, a refund, or a change of bonuses that belongs to neither.
+
+    kind         `purchase`, `refund`, or the kind of the ledger entry
+    reason       of an entry: the kind of its lot (invitation, event, adjustment); else empty
+    paid_rub     what the member paid, below zero on a refund; None for an entry
+    purchase_id  the purchase that explains it
+    """
+
+    id: UUID
+    at: datetime
+    kind: str
+    reason: str
+    business: str
+    paid_rub: Decimal | None
+    bonus: Decimal
+    purchase_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryCursor:
+    """The last item of a page; the next page begins after it."""
+
+    at: datetime
+    id: UUID
+
+    def __str__(self) -> str:
+        return f"{self.at.astimezone(UTC):%Y%m%dT%H%M%S%f}-{self.id.hex}"
+
+    @classmethod
+    def parse(cls, text: str) -> "HistoryCursor":
+        """Raises ValueError for a text that no page has given out."""
+        at, _, key = text.partition("-")
+        return cls(datetime.strptime(at, "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC), UUID(hex=key))
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Newest first. `after` is the cursor of the next page, None on the last one."""
+
+    items: list[HistoryItem]
+    after: HistoryCursor | None
+
+
+def history(member_id: UUID, *, after: HistoryCursor | None = None, limit: int = 20) -> HistoryPage:
+    """Return purchases, refunds and the entries that belong to neither, as one list."""
+    purchases = Transaction.objects.filter(member_id=member_id)
+    entries = BonusEntry.objects.filter(member_id=member_id, transaction=None)
+    if after is not None:
+        # The first condition alone reads the index; the second only settles equal moments.
+        older = Q(created_at__lte=after.at) & (Q(created_at__lt=after.at) | Q(pk__lt=after.id))
+        purchases, entries = purchases.filter(older), entries.filter(older)
+    newest = ("-created_at", "-pk")
+    items = [
+        HistoryItem(
+            id=row.pk,
+            at=row.created_at,
+            kind=row.kind,
+            reason="",
+            business=row.business.name,
+            paid_rub=row.amount_paid,
+            bonus=row.bonus_accrued - row.bonus_redeemed,
+            purchase_id=row.refund_of_id or row.pk,
+        )
+        for row in purchases.select_related("business").order_by(*newest)[: limit + 1]
+    ]
+    items += [
+        HistoryItem(
+            id=entry.pk,
+            at=entry.created_at,
+            kind=entry.kind,
+            reason=entry.lot.kind,
+            business=entry.lot.issuer.name,
+            paid_rub=None,
+            bonus=entry.amount,
+            purchase_id=entry.lot.transaction_id,
+        )
+        for entry in entries.select_related("lot__issuer").order_by(*newest)[: limit + 1]
+    ]
+    items.sort(key=lambda item: (item.at, item.id), reverse=True)
+    page = items[:limit]
+    last = HistoryCursor(page[-1].at, page[-1].id) if len(items) > limit else None
+    return HistoryPage(items=page, after=last)
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseDetails:
+    """A purchase with what came of it.
+
+    available_from, expires_at  of the bonuses it brought; None if it brought none
+    refunds                     oldest first
+    """
+
+    purchase: Transaction
+    refunds: list[Transaction]
+    available_from: datetime | None
+    expires_at: datetime | None
+
+
+def purchase_details(member_id: UUID, purchase_id: UUID) -> PurchaseDetails | None:
+    """Return the member's own purchase, or None: another's is as unknown as one that never was."""
+    purchase = (
+        Transaction.objects.select_related("business")
+        .filter(member_id=member_id, pk=purchase_id, kind=Transaction.Kind.PURCHASE)
+        .first()
+    )
+    if purchase is None:
+        return None
+    lot = BonusLot.objects.filter(transaction=purchase).order_by("pk").first()
+    return PurchaseDetails(
+        purchase=purchase,
+        refunds=list(purchase.refunds.order_by("created_at", "pk")),
+        available_from=lot.available_from if lot else None,
+        expires_at=lot.expires_at if lot else None,
+    )

@@ -21,3 +21,9 @@ def wallet_coupons(member_id: UUID, *, at: datetime, past: int = 20) -> CouponWa
     valid = coupons.filter(status=Coupon.Status.ISSUED, valid_until__gt=at).order_by("valid_until", "pk")
     used = coupons.exclude(status=Coupon.Status.ISSUED, valid_until__gt=at).order_by("-updated_at", "-pk")
     return CouponWallet(valid=list(valid), past=list(used[:past]))
+
+
+def coupons_of_purchase(transaction_id: UUID) -> list[Coupon]:
+    """Return the coupons that a purchase brought, oldest first."""
+    coupons = Coupon.objects.filter(issued_for_id=transaction_id)
+    return list(coupons.select_related("business", "chain__source_business").order_by("pk"))

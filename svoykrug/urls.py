@@ -33,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("promos.api.urls")),
     re_path(r"^api(?:/|$)", api_not_found),
     path("admin/", admin.site.urls),
+    path("", include("loyalty.urls")),
 ]
 
 

@@ -1,0 +1,207 @@
+"""Members' pages: parse, call, show."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import login, logout
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from loyalty import selectors
+from loyalty.errors import CodeNotDelivered, CodeRefused, CodesUnavailable, TooManyRequests
+from loyalty.forms import CodeForm, PhoneForm
+from loyalty.selectors import HistoryCursor, HistoryItem
+from loyalty.services import otp
+from promos import selectors as promos
+from promos.wording import coupon_card, explained
+
+RECENT_ITEMS = 5
+NEWEST_COUPONS = 3
+RESEND_AFTER_SECONDS = 60
+
+
+# --- Sign-in ---------------------------------------------------------------------------------------
+
+
+@never_cache
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Ask for the phone and send a code to it; also sends the code again."""
+    if request.user.is_authenticated:
+        return redirect("member-home")
+    form = PhoneForm(request.POST or None)
+    status = 200
+    if request.method == "POST" and form.is_valid():
+        phone, at = form.cleaned_data["phone"], timezone.now()
+        try:
+            otp.request_code(phone, ip=_address(request), at=at)
+        except (TooManyRequests, CodesUnavailable, CodeNotDelivered) as refusal:
+            form.add_error(None, _sending_refused(refusal))
+            status = refusal.status
+        else:
+            request.session["sign_in"] = {"phone": phone, "sent_at": at.timestamp(), "next": _next(request)}
+            return redirect("member-sign-in-code")
+    context = {"form": form, "next": _next(request)}
+    return render(request, "member/sign_in.html", context, status=status)
+
+
+@never_cache
+def sign_in_code(request: HttpRequest) -> HttpResponse:
+    """Take the code from the phone and let the member in."""
+    started = request.session.get("sign_in")
+    if not started:
+        return redirect("member-sign-in")
+    form = CodeForm(request.POST or None)
+    at, status = timezone.now(), 200
+    if request.method == "POST" and form.is_valid():
+        try:
+            member, _new = otp.verify_code(
+                started["phone"], form.cleaned_data["code"], ip=_address(request), at=at
+            )
+        except CodeRefused:
+            form.add_error("code", _("The code did not fit. Check the digits or ask for a new one."))
+        except (TooManyRequests, CodesUnavailable) as refusal:
+            form.add_error(None, _sending_refused(refusal))
+            status = refusal.status
+        else:
+            del request.session["sign_in"]
+            login(request, member)
+            return redirect(started["next"] or "member-home")
+    wait = round(started["sent_at"] + RESEND_AFTER_SECONDS - at.timestamp())
+    context = {"form": form, "phone": started["phone"], "next": started["next"], "wait_seconds": max(wait, 0)}
+    return render(request, "member/sign_in_code.html", context, status=status)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("member-sign-in")
+
+
+def _address(request: HttpRequest) -> str:
+    return str(request.META["REMOTE_ADDR"])
+
+
+def _next(request: HttpRequest) -> str:
+    """Return where the member was going, if that is a page of ours."""
+    target = request.POST.get("next") or request.GET.get("next") or ""
+    safe = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return target if safe and target != resolve_url("member-home") else ""
+
+
+def _sending_refused(refusal: TooManyRequests | CodesUnavailable | CodeNotDelivered) -> str:
+    if isinstance(refusal, TooManyRequests):
+        minutes = -(-refusal.retry_after // 60)
+        return ngettext(
+            "There were too many tries. Try again in %(minutes)d minute.",
+            "There were too many tries. Try again in %(minutes)d minutes.",
+            minutes,
+        ) % {"minutes": minutes}
+    return _("We cannot send a code right now. Try again in a minute.")
+
+
+# --- The circle ------------------------------------------------------------------------------------
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    if not request.user.is_authenticated:
+        return redirect("member-sign-in")
+    member, at = request.user, timezone.now()
+    coupons = promos.wallet_coupons(member.pk, at=at, past=0).valid
+    newest = sorted(coupons, key=lambda coupon: coupon.created_at, reverse=True)[:NEWEST_COUPONS]
+    progress = selectors.tier_progress(member, at=at)
+    context = {
+        "wallet": selectors.wallet(member.pk, at=at),
+        "progress": progress,
+        # Whole per cent of the ring; the length of an arc is not a sum of money.
+        "ring": int(progress.share * 100),
+        "coupons": [coupon_card(coupon, at=at) for coupon in newest],
+        "coupon_count": len(coupons),
+        "recent": selectors.history(member.pk, limit=RECENT_ITEMS).items,
+        "today": timezone.localdate(at),
+    }
+    return render(request, "member/home.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    date: date
+    items: list[HistoryItem]
+    # The page before ended within this day, so its heading is already there.
+    continued: bool = False
+
+
+@login_required
+@require_safe
+def history(request: HttpRequest) -> HttpResponse:
+    after = _cursor(request.GET.get("after", ""))
+    page = selectors.history(request.user.pk, after=after)
+    partial = bool(request.htmx)  # type: ignore[attr-defined]
+    context = {
+        "days": _by_day(page.items, shown=after.at if after and partial else None),
+        "after": page.after,
+        "today": timezone.localdate(),
+        "first_page": after is None,
+    }
+    return render(request, "member/_history_days.html" if partial else "member/history.html", context)
+
+
+def _cursor(text: str) -> HistoryCursor | None:
+    if not text:
+        return None
+    try:
+        return HistoryCursor.parse(text)
+    except ValueError:
+        raise Http404 from None
+
+
+def _by_day(items: list[HistoryItem], *, shown: datetime | None) -> list[Day]:
+    days: list[Day] = []
+    for item in items:
+        day = timezone.localdate(item.at)
+        if not days or days[-1].date != day:
+            continued = shown is not None and not days and timezone.localdate(shown) == day
+            days.append(Day(day, [], continued))
+        days[-1].items.append(item)
+    return days
+
+
+@login_required
+@require_safe
+def purchase(request: HttpRequest, purchase_id: UUID) -> HttpResponse:
+    details = selectors.purchase_details(request.user.pk, purchase_id)
+    if details is None:
+        raise Http404
+    at, bought = timezone.now(), details.purchase
+    context: dict[str, Any] = {
+        "details": details,
+        "purchase": bought,
+        "explained": explained(bought.explanation, business=bought.business.name),
+        "coupons": [coupon_card(coupon, at=at) for coupon in promos.coupons_of_purchase(bought.pk)],
+        "is_pending": details.available_from is not None and details.available_from > at,
+        "today": timezone.localdate(at),
+    }
+    return render(request, "member/purchase.html", context)
+
+
+@login_required
+@require_safe
+def coupons(request: HttpRequest) -> HttpResponse:
+    at = timezone.now()
+    wallet = promos.wallet_coupons(request.user.pk, at=at)
+    context = {
+        "valid": [coupon_card(coupon, at=at) for coupon in wallet.valid],
+        "past": [coupon_card(coupon, at=at) for coupon in wallet.past],
+    }
+    return render(request, "member/coupons.html", context)
