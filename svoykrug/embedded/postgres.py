@@ -99,9 +99,11 @@ class Postgres(Server):
             # Lower and upper case of Cyrillic; this build knows no ICU.
             *("--lc-ctype", "UTF-8" if sys.platform == "darwin" else "C.UTF-8"),
         ]
-        as_user = {"user": user, "group": user, "extra_groups": []} if user else {}
+        groups: list[str] | None = [] if user else None
         try:
-            done = subprocess.run(command, capture_output=True, text=True, cwd="/", **as_user)
+            done = subprocess.run(
+                command, capture_output=True, text=True, cwd="/", user=user, group=user, extra_groups=groups
+            )
         finally:
             secret.unlink(missing_ok=True)
         if done.returncode:

@@ -8,11 +8,11 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from svoykrug.console import Steps
 
-STEPS = [
+STEPS: list[tuple[str, str, dict[str, Any]]] = [
     ("migrate", "Bring PostgreSQL's tables up to date", {"interactive": False, "verbosity": 0}),
     ("migrate_clickhouse", "Bring ClickHouse's tables up to date", {}),
 ]
-DEMO_STEP = ("demo", "Load the demo coalition if there are no data yet", {})
+DEMO_STEP: tuple[str, str, dict[str, Any]] = ("demo", "Load the demo coalition if there are no data yet", {})
 
 
 class Command(BaseCommand):
