@@ -23,6 +23,7 @@ from loyalty.selectors import HistoryCursor, HistoryItem
 from loyalty.services import otp
 from promos import selectors as promos
 from promos.wording import coupon_card, explained
+from svoykrug.middleware import client_address
 
 RECENT_ITEMS = 5
 NEWEST_COUPONS = 3
@@ -42,7 +43,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         phone, at = form.cleaned_data["phone"], timezone.now()
         try:
-            otp.request_code(phone, ip=_address(request), at=at)
+            otp.request_code(phone, ip=client_address(request), at=at)
         except (TooManyRequests, CodesUnavailable, CodeNotDelivered) as refusal:
             form.add_error(None, _sending_refused(refusal))
             status = refusal.status
@@ -64,7 +65,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             member, _new = otp.verify_code(
-                started["phone"], form.cleaned_data["code"], ip=_address(request), at=at
+                started["phone"], form.cleaned_data["code"], ip=client_address(request), at=at
             )
         except CodeRefused:
             form.add_error("code", _("The code did not fit. Check the digits or ask for a new one."))
@@ -84,10 +85,6 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("member-sign-in")
-
-
-def _address(request: HttpRequest) -> str:
-    return str(request.META["REMOTE_ADDR"])
 
 
 def _next(request: HttpRequest) -> str:
