@@ -4,7 +4,14 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from svoykrug.db.models import ChangingRecord, Index, MoneyField, count_row_versions, stamp_sync_xid
+from svoykrug.db.models import (
+    ChangingRecord,
+    Index,
+    MoneyField,
+    SyncXidField,
+    count_row_versions,
+    stamp_sync_xid,
+)
 
 
 class Event(ChangingRecord):
@@ -86,7 +93,7 @@ class EventRegistration(ChangingRecord):
     offer_expires_at = models.DateTimeField(null=True, blank=True)
     checked_in_at = models.DateTimeField(null=True, blank=True)
     row_version = models.BigIntegerField(default=1, editable=False)
-    sync_xid = models.BigIntegerField(default=0, editable=False)
+    sync_xid = SyncXidField()
 
     class Meta:
         db_table = "event_registrations"

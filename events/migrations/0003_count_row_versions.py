@@ -6,14 +6,23 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('events', '0002_initial'),
+        ("events", "0002_initial"),
     ]
 
     operations = [
         pgtrigger.migrations.AddTrigger(
-            model_name='eventregistration',
-            trigger=pgtrigger.compiler.Trigger(name='count_row_versions', sql=pgtrigger.compiler.UpsertTriggerSql(func='NEW.row_version = OLD.row_version + 1; RETURN NEW;', hash='f5853c4bbaf97bdffbfa76eda930f8fd3808dde1', operation='UPDATE', pgid='pgtrigger_count_row_versions_1aeab', table='event_registrations', when='BEFORE')),
+            model_name="eventregistration",
+            trigger=pgtrigger.compiler.Trigger(
+                name="count_row_versions",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="NEW.row_version = OLD.row_version + 1; RETURN NEW;",
+                    hash="f5853c4bbaf97bdffbfa76eda930f8fd3808dde1",
+                    operation="UPDATE",
+                    pgid="pgtrigger_count_row_versions_1aeab",
+                    table="event_registrations",
+                    when="BEFORE",
+                ),
+            ),
         ),
     ]

