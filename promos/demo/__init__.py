@@ -1,0 +1,1 @@
+"""The demo coalition: twenty invented partners over a packaged sample of real purchases."""

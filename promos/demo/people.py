@@ -1,0 +1,55 @@
+"""Invented first names and phones for the sample's anonymous cards, and the member to sign in as."""
+
+import random
+from datetime import datetime
+
+from django.db.models import Count, Q
+
+from loyalty.models import Member
+from promos.models import Coupon
+
+MEMBER_PHONE = "+79000000010"
+SHARE_WITH_PHONE = 0.6
+FIRST_NAMES = """
+Александр Алексей Алина Алиса Алла Анастасия Андрей Анна Антон Арина Артём Борис Вадим Валентина
+Валерия Варвара Василий Вера Вероника Виктор Виктория Виталий Владимир Галина Георгий Глеб Григорий
+Дарья Денис Дмитрий Ева Евгений Евгения Егор Екатерина Елена Елизавета Жанна Зоя Иван Игорь Илья
+Инна Ирина Карина Кирилл Кристина Ксения Лариса Лев Леонид Лидия Любовь Людмила Макар Максим
+Маргарита Марина Мария Марк Матвей Михаил Надежда Наталья Никита Николай Нина Оксана Олег Олеся
+Ольга Павел Пётр Полина Роман Руслан Светлана Семён Сергей София Степан Таисия Тамара Татьяна
+Тимофей Ульяна Фёдор Элина Юлия Юрий Яна Ярослав ).split(
+""".split()  # noqa: SIM905  a hundred names read better as words
+
+
+def name_members(generator: random.Random) -> int:
+    """Give the imported cards a first name, and most of them a fictional phone. Returns how many."""
+    members = list(
+        Member.objects.filter(card_number__startswith="uci-", first_name="").order_by("card_number")
+    )
+    for number, member in enumerate(members):
+        member.first_name = generator.choice(FIRST_NAMES)
+        # +7 900 000-xx-xx and on; the first hundred are kept for logins.
+        if member.phone is None and generator.random() < SHARE_WITH_PHONE:
+            member.phone = f"+7900{100 + number:07}"
+    Member.objects.bulk_update(members, ["first_name", "phone"], batch_size=1000)
+    return len(members)
+
+
+def choose_member(*, at: datetime) -> Member:
+    """Give the demo phone to a member with coupons to use and a long, but not a wholesaler's, history."""
+    candidates = Member.objects.filter(card_number__startswith="uci-").annotate(
+        purchases=Count("transactions", distinct=True),
+        live=Count(
+            "coupons",
+            filter=Q(coupons__status=Coupon.Status.ISSUED, coupons__valid_until__gt=at),
+            distinct=True,
+        ),
+    )
+    member = (
+        candidates.filter(purchases__range=(60, 400)).order_by("-live", "-purchases", "card_number").first()
+    )
+    member = member or candidates.order_by("-live", "-purchases", "card_number").first()
+    assert member, "the sample has members"
+    member.phone, member.first_name = MEMBER_PHONE, "Анна"
+    member.save(update_fields=["phone", "first_name", "updated_at"])
+    return member
