@@ -1,7 +1,7 @@
 """Rounding and splitting of roubles and bonuses. Nowhere else in the code is a sum rounded."""
 
 from collections.abc import Sequence
-from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 KOPECK = Decimal("0.01")
 ZERO = Decimal("0.00")
@@ -30,10 +30,11 @@ def allocate(total: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
     whole = sum(weights)
     if not whole:
         weights, whole = [Decimal(1)] * len(weights), Decimal(len(weights))
-    exact = [total * weight / whole for weight in weights]
-    parts = [part.quantize(KOPECK, ROUND_DOWN) for part in exact]
+    # Whole division of products is exact, so equal remainders compare as equal.
+    unit = whole * KOPECK
+    parts = [total * weight // unit * KOPECK for weight in weights]
+    remainders = [total * weight % unit for weight in weights]
     left = int((total - sum(parts)) / KOPECK)
-    by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], i))
-    for i in by_remainder[:left]:
+    for i in sorted(range(len(parts)), key=lambda i: (-remainders[i], i))[:left]:
         parts[i] += KOPECK
     return parts
