@@ -17,10 +17,9 @@ from django.db.transaction import atomic
 from loyalty.errors import (
     ExternalIdReused,
     MemberNotFound,
-    RefundExceedsPurchase,
     RefundUnlinked,
 )
-from loyalty.models import Business, ParkedRefund, Transaction
+from loyalty.models import ParkedRefund, Transaction
 from loyalty.rules import accrual, share_of_refund
 from loyalty.services.ledger import Account, Ledger, open_ledger
 from loyalty.services.transactions import (
@@ -42,6 +41,7 @@ from svoykrug.money import ZERO
 from .checks import check_request, differing_fields, fingerprint
 from .explanation import accrual_rules, purchase_explanation, refund_explanation
 from .purchases import Outcome, PurchaseRequest, RefundRequest, Status
+from .refunds import check_refund, parked, unparked
 from .triggers import Triggers
 
 Request = PurchaseRequest | RefundRequest
@@ -181,8 +181,8 @@ class Checkout:
             if differing:
                 raise _reused(request, differing)
             return Outcome(Status.DUPLICATE, stored.id)
-        if parked := self.parked.get(key):
-            if parked.request_hash != fingerprint(request):
+        if early := self.parked.get(key):
+            if early.request_hash != fingerprint(request):
                 raise _reused(request, ["amount"])
             return Outcome(Status.DUPLICATE)
         for waiting in self.waiting.values():
@@ -295,7 +295,7 @@ class Checkout:
 
     def _apply_refund(self, request: RefundRequest, purchase: StoredTransaction) -> Outcome:
         created_at = request.purchased_at or self.at
-        _check_refund(request, purchase, created_at)
+        check_refund(request, purchase, created_at)
         account = self._account(purchase.member_id)
         refunded = purchase.refunded + request.amount
         discount = share_of_refund(
@@ -334,13 +334,13 @@ class Checkout:
     def _apply_waiting(self, receipt: Receipt) -> None:
         """Apply refunds that came before this purchase: earlier calls' first, then this call's, by time."""
         purchase = self.stored[receipt]
-        for parked in self.parked_for.pop(receipt, []):
+        for refund in self.parked_for.pop(receipt, []):
             try:
-                self._apply_refund(_as_request(parked), purchase)
+                self._apply_refund(unparked(refund), purchase)
             except DomainError:
                 # It stays parked and is reported with those whose purchase never came.
                 continue
-            self.applied.append(parked)
+            self.applied.append(refund)
         waiting = self.waiting.pop(receipt, [])
         for index, request in sorted(waiting, key=lambda item: item[1].purchased_at or self.at):
             try:
@@ -359,7 +359,7 @@ class Checkout:
             ChainAssignment.objects.filter(coupon_id=coupon.pk).update(converted_id=transaction_id)
         ParkedRefund.objects.filter(pk__in=[refund.pk for refund in self.applied]).delete()
         ParkedRefund.objects.bulk_create(
-            _park(request, self.at) for waiting in self.waiting.values() for _, request in waiting
+            parked(request, self.at) for waiting in self.waiting.values() for _, request in waiting
         )
 
 
@@ -373,50 +373,4 @@ def _reused(request: Request, fields: list[str]) -> ExternalIdReused:
         "Send the same content, or use a new external_id.",
         field="external_id",
         fields=fields,
-    )
-
-
-def _check_refund(request: RefundRequest, purchase: StoredTransaction, at: datetime) -> None:
-    if purchase.kind != Transaction.Kind.PURCHASE:
-        raise RefundUnlinked("refund_of names a refund, not a purchase.", field="refund_of")
-    if request.member_id not in (None, purchase.member_id):
-        raise RefundUnlinked("The purchase belongs to another member.", field="member")
-    if at < purchase.created_at:
-        raise RefundUnlinked("The refund is dated before its purchase.", field="purchased_at")
-    left = purchase.amount - purchase.refunded
-    if request.amount > left:
-        raise RefundExceedsPurchase(
-            f"{request.amount} asked, {left} of the purchase is left to refund.",
-            field="amount",
-            left=str(left),
-        )
-
-
-def _park(request: RefundRequest, at: datetime) -> ParkedRefund:
-    assert request.member_id is not None
-    assert request.refund_of
-    return ParkedRefund(
-        business=request.business,
-        member_id=request.member_id,
-        external_id=request.external_id or str(uuid7()),
-        refund_of=request.refund_of,
-        amount=request.amount,
-        purchased_at=request.purchased_at or at,
-        category=request.category,
-        request_hash=fingerprint(request),
-        source=request.source,
-        created_at=at,
-    )
-
-
-def _as_request(parked: ParkedRefund) -> RefundRequest:
-    return RefundRequest(
-        business=Business(pk=parked.business_id),
-        external_id=parked.external_id,
-        refund_of=parked.refund_of,
-        amount=parked.amount,
-        member_id=parked.member_id,
-        purchased_at=parked.purchased_at,
-        category=parked.category,
-        source=parked.source,
     )
