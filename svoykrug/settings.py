@@ -196,7 +196,8 @@ REST_FRAMEWORK = {
 }
 # A batch of 1,000 purchases with their lines.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
-SIMPLE_JWT = {"SIGNING_KEY": JWT_SIGNING_KEY, "ALGORITHM": "HS256", "ISSUER": "svoykrug"}
+# The leeway covers clocks of several web servers.
+SIMPLE_JWT = {"SIGNING_KEY": JWT_SIGNING_KEY, "ALGORITHM": "HS256", "ISSUER": "svoykrug", "LEEWAY": 5}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Свой Круг",
     "DESCRIPTION": "Coalition loyalty: purchases of tills, members' bonuses and coupons.",

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from loyalty.api.authentication import IsMember, MemberTokenAuthentication
+from loyalty.api.authentication import ApiKeyAuthentication, IsMember, MemberTokenAuthentication
 from loyalty.api.serializers import (
     BalanceOut,
     EntryOut,
@@ -31,6 +31,9 @@ from loyalty.services.sessions import close_session, open_session, refresh_sessi
 from svoykrug.middleware import client_address
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
+
+
+MEMBER = [{"MemberToken": []}]
 
 
 class OpenView(APIView):
@@ -114,19 +117,30 @@ class LogoutView(OpenView):
 
 
 class MemberView(GenericAPIView[Any]):
-    authentication_classes = (MemberTokenAuthentication,)
+    # A business's key is recognised too, so that it is refused as such: 403 and not 401.
+    authentication_classes = (MemberTokenAuthentication, ApiKeyAuthentication)
     permission_classes = (IsMember,)
 
 
 class MeView(MemberView):
-    @describe(operation_id="me", summary="The member's own data", answers={200: MeOut}, problems=(401, 403))
+    @describe(
+        operation_id="me",
+        summary="The member's own data",
+        answers={200: MeOut},
+        problems=(401, 403),
+        auth=MEMBER,
+    )
     def get(self, request: Request) -> Response:
         return Response(MeOut(request.user).data)
 
 
 class BalanceView(MemberView):
     @describe(
-        operation_id="my_balance", summary="Bonuses now", answers={200: BalanceOut}, problems=(401, 403)
+        operation_id="my_balance",
+        summary="Bonuses now",
+        answers={200: BalanceOut},
+        problems=(401, 403),
+        auth=MEMBER,
     )
     def get(self, request: Request) -> Response:
         return Response(BalanceOut(wallet(request.user.pk, at=timezone.now())).data)
@@ -142,6 +156,7 @@ class EntriesView(MemberView):
         parameters=[ListQuery],
         answers={200: EntryOut(many=True)},
         problems=(400, 401, 403),
+        auth=MEMBER,
     )
     def get(self, request: Request) -> Response:
         ListQuery(data=request.query_params.dict()).is_valid(raise_exception=True)

@@ -35,6 +35,7 @@ from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
 
 Scope = ApiKey.Scope
+TILL = [{"ApiKey": []}]
 
 
 class TillView(GenericAPIView[Any]):
@@ -68,6 +69,7 @@ class TransactionsView(TillView):
         request=PurchaseIn,
         answers={201: TransactionOut, 200: TransactionOut},
         problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        auth=TILL,
     )
     def post(self, request: Request) -> Response:
         asked = PurchaseIn(data=request.data)
@@ -90,6 +92,7 @@ class TransactionsView(TillView):
         parameters=[TransactionsQuery],
         answers={200: TransactionOut(many=True)},
         problems=(400, 401, 403),
+        auth=TILL,
     )
     def get(self, request: Request) -> Response:
         query = TransactionsQuery(data=request.query_params.dict())
@@ -117,6 +120,7 @@ class TransactionView(TillView):
         summary="One purchase or refund",
         answers={200: TransactionOut},
         problems=(401, 403, 404),
+        auth=TILL,
     )
     def get(self, request: Request, transaction_id: UUID) -> Response:
         transaction = get_object_or_404(self.own_transactions(), pk=transaction_id)
@@ -132,6 +136,7 @@ class RefundsView(TillView):
         request=RefundIn,
         answers={201: RefundOut, 200: RefundOut},
         problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        auth=TILL,
     )
     def post(self, request: Request, transaction_id: UUID) -> Response:
         purchase = get_object_or_404(self.own_transactions(), pk=transaction_id)
@@ -160,6 +165,7 @@ class BatchView(TillView):
         request=BatchIn,
         answers={200: BatchOut},
         problems=(400, 401, 403, 413, 415, 503),
+        auth=TILL,
     )
     def post(self, request: Request) -> Response:
         rows = read_batch(request.data)
@@ -185,6 +191,7 @@ class MemberLookupView(TillView):
         parameters=[MemberRef],
         answers={200: MemberOut},
         problems=(400, 401, 403, 404),
+        auth=TILL,
     )
     def get(self, request: Request) -> Response:
         given = request.query_params.dict()
