@@ -55,8 +55,9 @@ CHAINS = (
     }),
     DemoChain("B03", "B04", "Испекли? Чай за наш счёт", 28, {
         "coupon_benefit": Benefit.FIXED, "coupon_value": Decimal(200), "coupon_valid_days": 14,
-        "coupon_min_amount": Decimal(500), "trigger_min_amount": Decimal(1000),
-        "holdout_percent": Decimal(20),
+        "coupon_min_amount": Decimal(500), "trigger_min_amount": Decimal(500),
+        # Halves: with a thousand members only so do both arms pass the hundred that an uplift needs.
+        "holdout_percent": Decimal(50),
     }),
     DemoChain("B12", "B06", "Вечер в саду при свечах", 22, {
         "coupon_benefit": Benefit.PERCENT, "coupon_value": Decimal(20), "coupon_valid_days": 30,

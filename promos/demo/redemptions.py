@@ -12,6 +12,12 @@ from svoykrug.money import round_half_up
 from .coalition import CHAINS
 
 
+def _moment(generator: random.Random, earliest: datetime, latest: datetime) -> datetime:
+    """Return a moment between them, to the second, rather soon than late."""
+    seconds = (latest - earliest).total_seconds() * generator.random() ** 2
+    return earliest + timedelta(seconds=int(seconds))
+
+
 def redeem_some(generator: random.Random, *, before: datetime, spare: object) -> int:
     """Redeem each chain's share of coupons at its target, through the same path as any purchase.
 
@@ -41,7 +47,7 @@ def redeem_some(generator: random.Random, *, before: datetime, spare: object) ->
                     external_id=f"demo-{coupon.code}",
                     member_id=coupon.member_id,
                     amount=round_half_up(amount),
-                    purchased_at=earliest + (latest - earliest) * generator.random() ** 2,
+                    purchased_at=_moment(generator, earliest, latest),
                     coupon_code=coupon.code,
                     source="till",
                 )

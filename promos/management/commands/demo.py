@@ -29,7 +29,7 @@ ANALYTICS = ("sync_clickhouse", "rfm", "aggregate_cross_promo")
 class Command(BaseCommand):
     help = (
         "Load twenty invented partners and a packaged sample of real purchases, with dates shifted so that "
-        "the last one was yesterday, and logins to look around. Does nothing when there are purchases already."
+        "the last one was yesterday, and logins to look around. Does nothing when there are purchases."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
