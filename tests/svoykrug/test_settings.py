@@ -101,6 +101,13 @@ def test_environment_of_another_name_is_refused():
     assert done.stderr.strip().splitlines()[-1].endswith("SVOYKRUG_ENV is 'development' or 'production'.")
 
 
+def test_newline_at_the_end_of_a_file_is_no_part_of_the_secret(tmp_path, monkeypatch):
+    secret = tmp_path / "secret"
+    secret.write_text("Pass word \r\n")
+    monkeypatch.setenv("REDIS_URL_FILE", str(secret))
+    assert EnvironmentOrFile()["REDIS_URL"] == "Pass word "
+
+
 def test_secret_file_that_is_missing_stops_the_start(tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / "secret_key"))
     with pytest.raises(ImproperlyConfigured, match="SECRET_KEY_FILE cannot be read"):
