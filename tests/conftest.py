@@ -4,6 +4,12 @@ import pytest
 
 from loyalty.models import Business, Member
 from tests.factories import BusinessFactory, MemberFactory
+from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
+    pytest_collection_modifyitems,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 
 
 @pytest.fixture

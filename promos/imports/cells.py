@@ -185,8 +185,9 @@ def date_form(text: str, profile: Profile) -> DateForm | None:
 
 def _in_zone(moment: datetime, zone: ZoneInfo, text: str) -> datetime:
     """Read a wall clock; an hour that came twice in autumn is taken as its first coming."""
-    aware = moment.replace(tzinfo=zone)
-    if aware.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
+    # In UTC from here on: Python calls two spellings of a doubled hour unequal.
+    aware = moment.replace(tzinfo=zone).astimezone(UTC)
+    if aware.astimezone(zone).replace(tzinfo=None) != moment:
         raise CellFault(
             "date_invalid",
             _("%(cell)s does not exist in %(zone)s: clocks were moved over it")

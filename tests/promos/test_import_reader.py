@@ -36,7 +36,8 @@ def test_line_ends_may_come_in_turn(written):
     found = records(path)
 
     assert found == [
-        (1, ["a", "b"], ""), (2, ["1", "2"], ""), (3, ["3", "4"], ""), (4, ["5", "6"], ""), (5, ["7", "8"], ""),
+        (1, ["a", "b"], ""), (2, ["1", "2"], ""), (3, ["3", "4"], ""), (4, ["5", "6"], ""),
+        (5, ["7", "8"], ""),
     ]  # fmt: skip
     assert verify(path, DEFAULT) == 5
 
