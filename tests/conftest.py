@@ -3,6 +3,7 @@
 import pytest
 
 from loyalty.models import Business, Member
+from tests.clickhouse import clickhouse, clickhouse_address, clickhouse_database
 from tests.factories import BusinessFactory, MemberFactory
 from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
     pytest_collection_modifyitems,
@@ -10,6 +11,8 @@ from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
     pytest_terminal_summary,
     pytest_testnodedown,
 )
+
+__all__ = ["clickhouse", "clickhouse_address", "clickhouse_database"]
 
 
 @pytest.fixture
