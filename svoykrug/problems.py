@@ -106,10 +106,13 @@ def domain_errors_of(error: DomainError) -> list[dict[str, str]]:
 def field_errors_of(error: exceptions.ValidationError) -> list[dict[str, str]]:
     """Return the errors of a serializer, nested ones with a dotted path."""
     return [
-        {"field": flat.attr if flat.attr and flat.attr != "non_field_errors" else "", "code": flat.code,
-         "detail": flat.detail}
+        {
+            "field": (flat.attr or "").removesuffix("non_field_errors").removesuffix("."),
+            "code": flat.code,
+            "detail": flat.detail,
+        }
         for flat in flatten_errors(error.detail)
-    ]  # fmt: skip
+    ]
 
 
 def _of_domain_error(request: HttpRequest, error: DomainError) -> dict[str, Any]:

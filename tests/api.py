@@ -24,8 +24,9 @@ class Caller:
 
     def post(self, path: str, body: Any, content_type: str = "application/json", **headers: str) -> Any:
         raw = body if isinstance(body, str | bytes) else json.dumps(body)
-        return self.client.post(
-            f"/api/v1/{path}", raw, content_type=content_type, headers=self.headers | headers
+        # Not client.post(): that one would recode the body to the charset named.
+        return self.client.generic(
+            "POST", f"/api/v1/{path}", raw, content_type=content_type, headers=self.headers | headers
         )
 
 

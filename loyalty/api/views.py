@@ -32,7 +32,6 @@ from svoykrug.middleware import client_address
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
 
-
 MEMBER = [{"MemberToken": []}]
 
 

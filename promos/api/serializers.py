@@ -48,8 +48,11 @@ class LineIn(StrictSerializer):
 
     def to_internal_value(self, data: Any) -> Any:
         line = super().to_internal_value(data)
-        # Lines are kept as JSON: sums as strings there too.
-        return {name: str(value) for name, value in line.items()}
+        # Lines are kept as JSON and compared with a repeat's: one spelling, no floats.
+        sums = {"amount": f"{line['amount']:.2f}"}
+        if "quantity" in line:
+            sums["quantity"] = f"{line['quantity'].normalize():f}"
+        return line | sums
 
 
 class PurchaseIn(StrictSerializer):
