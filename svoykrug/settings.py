@@ -44,12 +44,15 @@ REDIS_URL = env.str("REDIS_URL", default=_embedded.get("REDIS_URL", ""))
 POSTGRES_ADDRESS_FOR_CLICKHOUSE = env.str("POSTGRES_ADDRESS_FOR_CLICKHOUSE", default="")
 # Password of the read-only role svoykrug_export; empty derives one from SECRET_KEY.
 EXPORT_DB_PASSWORD = env.str("EXPORT_DB_PASSWORD", default="")
-CLICKHOUSE_CLUSTER = env.str("CLICKHOUSE_CLUSTER", default="")
 
+try:
+    _database = environ.Env.db_url_config(DATABASE_URL or "postgres://not-started@127.0.0.1:1/svoykrug")
+except ValueError as error:
+    raise ImproperlyConfigured(f"DATABASE_URL is not an address: {error}.") from error
 DATABASES = {
     "default": {
         # An empty address is named by a system check; this one only keeps the settings importable.
-        **environ.Env.db_url_config(DATABASE_URL or "postgres://not-started@127.0.0.1:1/svoykrug"),
+        **_database,
         "ENGINE": "svoykrug.db.postgresql",
         "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=60),
         "CONN_HEALTH_CHECKS": True,

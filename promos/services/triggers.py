@@ -125,25 +125,28 @@ class Triggers:
         for chain in self._chains.get(request.business.pk, ()):
             if chain.accepted_at is None or at < chain.accepted_at:
                 continue  # Not agreed yet when this purchase happened: there was no such rule.
-            params: dict[str, Any] = {
-                "chain": str(chain.pk), "title": str(chain), "target": chain.target_business.name,
-            }  # fmt: skip
-            reason = self._refusal(chain, request, tier=tier, at=at)
+            latest = self._latest.get((chain.pk, request.member_id))
+            if latest and latest.until > at and latest.coupon_id is None:
+                continue  # Still in the hold-out or left out, and nobody is told.
+            reason, code = self._refusal(chain, request, latest=latest, tier=tier, at=at), None
             if reason is None:
-                arm, code = self._assign(chain, request.member_id, transaction_id, at)
-                # The hold-out must not be told: the arm goes to the staff's view, not to words.
-                params["arm"] = str(arm)
-                if code:
-                    codes.append(code)
-                    params["coupon"] = code
-                reason = (
-                    ""
-                    if code
-                    else "already_customer: buys at the target"
-                    if arm == Arm.SKIPPED
-                    else "not_issued"
+                code = self._assign(chain, request.member_id, transaction_id, at)
+                if code is None:
+                    # The explanation goes to the till, too: it must tell neither the hold-out
+                    # nor that the member buys at the target.
+                    continue
+                codes.append(code)
+            rules.append(
+                rule(
+                    "chain",
+                    applied=code is not None,
+                    reason=reason or "",
+                    chain=str(chain.pk),
+                    title=str(chain),
+                    target=chain.target_business.name,
+                    coupon=code,
                 )
-            rules.append(rule("chain", applied="coupon" in params, reason=reason, **params))
+            )
         self._visits[request.member_id, request.business.pk].append(at)
         return rules, codes
 
@@ -162,7 +165,13 @@ class Triggers:
             CrossPromoChain.objects.filter(pk=chain_id).update(issued_count=F("issued_count") + count)
 
     def _refusal(
-        self, chain: CrossPromoChain, request: PurchaseRequest, *, tier: StatusTier, at: datetime
+        self,
+        chain: CrossPromoChain,
+        request: PurchaseRequest,
+        *,
+        latest: _Latest | None,
+        tier: StatusTier,
+        at: datetime,
     ) -> str | None:
         reason = trigger_refusal(
             chain,
@@ -178,7 +187,6 @@ class Triggers:
             visit < at for visit in self._visits[request.member_id, request.business.pk]
         ):
             return "first_purchase: the member has bought here before"
-        latest = self._latest.get((chain.pk, request.member_id))
         if latest and latest.until > at:
             return "one_live: the chain's last coupon is still live"
         if chain.total_limit is not None and chain.issued_count + self._issued[chain.pk] >= chain.total_limit:
@@ -192,7 +200,8 @@ class Triggers:
 
     def _assign(
         self, chain: CrossPromoChain, member_id: UUID, transaction_id: UUID, at: datetime
-    ) -> tuple[Arm, str | None]:
+    ) -> str | None:
+        """Put the member into an arm; returns the code of the coupon issued to the treatment arm."""
         since = at - timedelta(days=chain.exclude_target_customers_days)
         valid_from = at + timedelta(hours=chain.delay_hours)
         valid_until = valid_from + timedelta(days=chain.coupon_valid_days)
@@ -226,7 +235,7 @@ class Triggers:
             self._issued_on[chain.pk, timezone.localdate(at)] += 1
         self._latest[chain.pk, member_id] = _Latest(coupon_id, valid_until)
         self._assignments.append((uuid7(), at, chain.pk, member_id, transaction_id, str(arm), coupon_id))
-        return arm, code
+        return code
 
 
 def _lock_active_chains(business_ids: Collection[UUID], *, until: datetime) -> list[CrossPromoChain]:

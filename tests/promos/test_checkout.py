@@ -399,6 +399,18 @@ class TestChain:
         assert control == {m.pk for m in members if in_holdout(chain.pk, m.pk, D("50"))}
         assert Coupon.objects.count() == 20 - len(control)
 
+    def test_nothing_tells_the_hold_out_or_a_customer_of_the_target(self, business):
+        ChainFactory(source_business=business, holdout_percent=D("100"))
+        skipping = ChainFactory(source_business=business)
+        member = MemberFactory()
+        record_purchase(purchase(member, skipping.target_business, "T"), at=NOON)
+
+        for external_id in ("1", "2"):
+            told, _ = record_purchase(purchase(member, business, external_id), at=NOON)
+            assert [rule["rule"] for rule in told.explanation["rules"]] == ["tier"]
+
+        assert ChainAssignment.objects.count() == 2
+
     def test_the_total_limit_is_exact(self, business):
         chain = ChainFactory(source_business=business, total_limit=2)
 
