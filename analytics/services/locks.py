@@ -7,7 +7,7 @@ from django.db import connection
 
 # First halves of PostgreSQL's two-part advisory keys: this project's jobs.
 NAMESPACE = 5_701
-KEYS = {"migrate": 1, "sync": 2, "rfm": 3, "cross_promo": 4}
+KEYS = {"sync": 1, "rfm": 2, "cross_promo": 3}
 
 
 @contextmanager

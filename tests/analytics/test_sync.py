@@ -156,11 +156,11 @@ def test_a_window_pulled_twice_gives_no_doubles(clickhouse, member, business):
 def test_two_syncs_never_run_at_once(clickhouse):
     other = connection.copy()
     with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(5701, 2)")
+        cursor.execute("SELECT pg_advisory_lock(5701, 1)")
         assert sync_facts() is None
         assert refill_facts() is None
         assert SyncWindow.objects.count() == 0
-        cursor.execute("SELECT pg_advisory_unlock(5701, 2)")
+        cursor.execute("SELECT pg_advisory_unlock(5701, 1)")
     other.close()
 
     assert carried() == {"transaction_facts": 0, "bonus_facts": 0, "event_facts": 0}
