@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.db.utils import ProgrammingError
 
@@ -11,7 +12,8 @@ from tests.explain import QUERIES
 
 pytestmark = pytest.mark.django_db
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 # Table → columns that the specification names (data-model.md, "The 15 core tables").
 CORE = {
@@ -316,3 +318,37 @@ def a_row_in_each(member, business):
             """,
             {"member": member.pk, "business": business.pk},
         )
+
+
+def test_entities_document_names_every_model():
+    rows = re.findall(
+        r"^\| [^|]+ \| `([\w.]+)`[^|]* \| `(\w+)` \|", (DOCS / "entities.md").read_text(), re.MULTILINE
+    )
+    apps_of_ours = {"loyalty", "promos", "events", "analytics"}
+    models = {
+        (model._meta.label, model._meta.db_table)
+        for model in apps.get_models()
+        if model._meta.app_label in apps_of_ours
+    }
+    assert set(rows) == models
+
+
+@pytest.mark.parametrize(
+    "path", sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *DOCS.rglob("*.md")]), ids=str
+)
+def test_links_of_documents_lead_somewhere(path):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)|src=\"([^\"]+)\"", (ROOT / path).read_text())
+    targets = [ROOT / path.parent / (markdown or html) for markdown, html in links]
+    assert [str(target) for target in targets if not target.exists()] == []
+
+
+def test_places_named_in_the_database_document_exist():
+    """The files that ask the queries: `path/to/module.py` followed by the names in it."""
+    text = (DOCS / "database.md").read_text()
+    missing = []
+    for path, names in re.findall(r"`([\w/]+\.py)`((?: (?:and )?`\w+`)*)", text):
+        code = (ROOT / path).read_text() if (ROOT / path).is_file() else ""
+        missing += [
+            f"{path} {name}" for name in re.findall(r"`(\w+)`", names) or [""] if not code or name not in code
+        ]
+    assert missing == []
