@@ -1,6 +1,7 @@
 """A file of purchases is recorded: chunk by chunk, each in one transaction, safe to run again."""
 
 import itertools
+import json
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,7 +15,8 @@ from django.db.transaction import atomic, set_rollback
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from loyalty.models import Business, ImportJob, ImportRejection, Member, ParkedRefund
+from loyalty.models import Business, ImportJob, Member, ParkedRefund
+from svoykrug.db.bulk import insert_rows
 from svoykrug.db.models import uuid7
 
 from .cells import shown
@@ -255,15 +257,13 @@ class _Import:
 
 
 def _store_rejections(job: ImportJob, rejections: list[Rejection]) -> None:
+    now = timezone.now()
     rows = []
     for found in rejections:
         row: dict[str, Any] = {"cells": [shown(cell) for cell in found.cells[:20]]}
         if found.stored is not None:
             row["stored"] = found.stored
-        rows.append(
-            ImportRejection(
-                id=uuid7(), job=job, line=found.line, column=found.column, code=found.code,
-                reason=found.reason[:500], row=row,
-            )
-        )  # fmt: skip
-    ImportRejection.objects.bulk_create(rows)
+        text = json.dumps(row, ensure_ascii=False)
+        rows.append((uuid7(), now, job.pk, found.line, found.column, found.code, found.reason[:500], text))
+    columns = ("id", "created_at", "job_id", "line", "column", "code", "reason", "row")
+    insert_rows("import_rejections", columns, rows)

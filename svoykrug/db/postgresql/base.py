@@ -37,3 +37,11 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = DatabaseSchemaEditor
+
+    @property
+    def queries_logged(self) -> bool:
+        """Keep statements only where a test asks for them.
+
+        Django keeps the last 9,000 whenever DEBUG is on; an import's are megabytes each.
+        """
+        return bool(self.force_debug_cursor)
