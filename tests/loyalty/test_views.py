@@ -1,0 +1,406 @@
+"""Members' pages: what they show, to whom, in both languages, and at what cost in queries."""
+
+import re
+from datetime import datetime, timedelta
+from decimal import Decimal as D
+from html import unescape
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from loyalty.models import BonusEntry, BonusLot, Business, Member, StatusTier, Transaction
+from loyalty.services import otp
+from promos.models import Coupon
+from promos.services.checkout import record_purchase, record_refund
+from promos.services.purchases import PurchaseRequest, RefundRequest
+from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory
+
+PHONE = "+79161234217"
+
+
+@pytest.fixture
+def now() -> datetime:
+    # The views take the hour from the clock; the rows of a test stand relative to it.
+    return timezone.now()
+
+
+@pytest.fixture
+def codes(own_codes: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Phones and codes, kept instead of being sent."""
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(otp, "deliver_code", lambda phone, code: sent.append((phone, code)))
+    return sent
+
+
+@pytest.fixture
+def signed_in(client: Client, member: Member) -> Client:
+    client.force_login(member)
+    return client
+
+
+def buy(member: Member, business: Business, amount: str, *, at: datetime, receipt: str | None = None):
+    request = PurchaseRequest(
+        business=business, external_id=receipt, member_id=member.pk, amount=D(amount), purchased_at=at
+    )
+    return record_purchase(request, at=at)[0]
+
+
+def words(response) -> str:
+    """Return what a reader of the page reads, spaces made plain."""
+    html = response.content.decode()
+    main = re.search(r"<main.*?</main>", html, re.DOTALL)
+    text = re.sub(
+        r"<svg.*?</svg>|<[^>]+>", " ", main[0] if main else response.content.decode(), flags=re.DOTALL
+    )
+    return re.sub(r"\s+", " ", unescape(text)).strip()
+
+
+def read(client: Client, path: str, language: str) -> str:
+    return words(client.get(path, headers={"accept-language": language}))
+
+
+def page_of(purchase: Transaction) -> str:
+    return reverse("member-purchase", args=[purchase.pk])
+
+
+# --- Sign-in -----------------------------------------------------------------------------------------
+
+
+def test_home_sends_a_stranger_to_sign_in(client):
+    assert client.get("/").url == reverse("member-sign-in")
+
+
+@pytest.mark.django_db
+def test_sign_in_goes_from_phone_to_code_to_home(client, codes):
+    asked = client.post(reverse("member-sign-in"), {"phone": "8 916 123-42-17"})
+    assert asked.url == reverse("member-sign-in-code")
+    [(phone, code)] = codes
+    assert phone == PHONE
+
+    entered = client.post(reverse("member-sign-in-code"), {"code": f"{code[:3]} {code[3:]}"})
+
+    assert entered.url == reverse("member-home")
+    member = Member.objects.get(phone=PHONE)
+    assert client.session["_auth_user_id"] == str(member.pk)
+    assert "sign_in" not in client.session
+
+
+@pytest.mark.django_db
+def test_a_wrong_code_lets_nobody_in_and_says_what_to_do(client, codes):
+    client.post(reverse("member-sign-in"), {"phone": PHONE})
+    wrong = f"{(int(codes[0][1]) + 1) % 1_000_000:06}"
+
+    response = client.post(reverse("member-sign-in-code"), {"code": wrong}, headers={"accept-language": "ru"})
+
+    assert "Код не подошёл. Проверьте цифры или запросите новый." in words(response)
+    assert "_auth_user_id" not in client.session
+    assert not Member.objects.filter(phone=PHONE).exists()
+
+
+@pytest.mark.django_db
+def test_an_unusable_phone_is_named_beside_its_field(client, codes):
+    response = client.post(reverse("member-sign-in"), {"phone": "12"})
+
+    html = response.content.decode()
+    assert 'aria-invalid="true"' in html
+    assert 'aria-describedby="id_phone_error"' in html
+    assert 'id="id_phone_error"' in html
+    assert codes == []
+
+
+@pytest.mark.django_db
+def test_too_many_codes_are_refused_with_the_minutes_to_wait(client, codes, settings):
+    settings.OTP_REQUESTS_PER_PHONE = 1
+    client.post(reverse("member-sign-in"), {"phone": PHONE})
+
+    response = client.post(reverse("member-sign-in"), {"phone": PHONE}, headers={"accept-language": "en"})
+
+    assert response.status_code == 429
+    assert re.search(r"There were too many tries\. Try again in \d+ minutes?\.", words(response))
+    assert len(codes) == 1
+
+
+@pytest.mark.django_db
+def test_sign_in_returns_to_the_page_asked_for_but_never_to_another_site(client, codes):
+    assert client.get(reverse("member-history")).url == "/sign-in/?next=/history/"
+    client.post(reverse("member-sign-in"), {"phone": PHONE, "next": "/history/"})
+    assert client.session["sign_in"]["next"] == "/history/"
+
+    client.post(reverse("member-sign-in"), {"phone": PHONE, "next": "https://elsewhere.example/"})
+    assert client.session["sign_in"]["next"] == ""
+
+
+@pytest.mark.django_db
+def test_the_code_page_without_a_phone_begins_anew(client):
+    assert client.get(reverse("member-sign-in-code")).url == reverse("member-sign-in")
+
+
+def test_sign_out_ends_the_session_and_only_by_post(signed_in):
+    assert signed_in.get(reverse("member-sign-out")).status_code == 405
+    assert signed_in.post(reverse("member-sign-out")).url == reverse("member-sign-in")
+    assert "_auth_user_id" not in signed_in.session
+
+
+# --- Home --------------------------------------------------------------------------------------------
+
+
+def test_home_shows_the_numbers_of_the_wallet(signed_in, member, now):
+    Member.objects.filter(pk=member.pk).update(status_tier=StatusTier.objects.get(level=2))
+    shop, slow = BusinessFactory(name="Печём вместе"), BusinessFactory(name="Сумочный дом", pending_days=14)
+    buy(member, shop, "1240.00", at=now - timedelta(days=355))
+    buy(member, shop, "24800.00", at=now - timedelta(days=40))
+    buy(member, slow, "1700.00", at=now - timedelta(hours=1))
+
+    text = read(signed_in, "/", "ru")
+
+    assert "Здравствуйте, Анна" in text
+    assert "Приятель · 5 % 1 302 бонуса доступно" in text
+    # 1,240 + 24,800 + 1,700 of 100,000 for the tier of a friend.
+    assert "Ещё 72 260 ₽ покупок до уровня «Друг»" in text
+    assert "Скоро начислим +85 " in text
+    assert "Скоро сгорят 62 " in text
+    assert "почему 85?" in text
+
+
+def test_home_in_english_is_english(signed_in, member, business, now):
+    buy(member, business, "700.00", at=now)
+
+    text = read(signed_in, "/", "en")
+
+    assert "Hello, Анна" in text
+    assert "Acquaintance · 3% 21 bonuses available" in text
+    assert "29 300 ₽ more in purchases to the tier “Pal”" in text
+    assert "why 21?" in text
+    assert set(re.findall("[А-Яа-яЁё]+", text)) == {"Анна", "Л", "Лавка"}
+
+
+def test_empty_home_invites(signed_in):
+    text = read(signed_in, "/", "ru")
+
+    assert "0 бонусов доступно" in text
+    assert "Здесь появятся купоны Первый обычно приходит после покупки у соседей." in text
+    assert "Здесь появятся покупки" in text
+
+
+def test_the_highest_tier_has_nothing_left_to_reach(signed_in, member):
+    Member.objects.filter(pk=member.pk).update(status_tier=StatusTier.objects.get(level=4))
+
+    text = read(signed_in, "/", "ru")
+
+    assert "Высший уровень: 10 % с каждой покупки" in text
+
+
+# --- History -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("ru", ["возврат −300 ₽", "чек 1 000 ₽", "почему 30?", "Бонусы сгорели", "−12,50"]),
+        ("en", ["refund −300 ₽", "bill 1 000 ₽", "why 30?", "Bonuses ran out", "−12.50"]),
+    ],
+)
+def test_history_holds_purchases_refunds_and_entries(signed_in, member, business, now, language, expected):
+    buy(member, business, "1000.00", at=now - timedelta(days=2), receipt="1")
+    refund = RefundRequest(business=business, external_id="2", refund_of="1", amount=D("300.00"))
+    record_refund(refund, at=now - timedelta(days=1))
+    lapse(member, business, "12.50", at=now - timedelta(hours=1))
+
+    text = read(signed_in, reverse("member-history"), language)
+
+    assert [piece for piece in expected if piece not in text] == []
+    assert text.index(expected[3]) < text.index(expected[0]) < text.index(expected[1])
+
+
+def lapse(member: Member, business: Business, amount: str, *, at: datetime) -> None:
+    lot = BonusLot.objects.create(
+        member=member, issuer=business, kind="adjustment", accrued=D(amount), remaining=0,
+        available_from=at - timedelta(days=365), expires_at=at,
+    )  # fmt: skip
+    BonusEntry.objects.create(lot=lot, member=member, kind="expiry", amount=-D(amount), created_at=at)
+
+
+def test_history_pages_meet_without_gap_or_repeat(signed_in, member, business, now):
+    # Equal moments on purpose: the page breaks between them.
+    purchases = [buy(member, business, "100.00", at=now - timedelta(days=i // 3)) for i in range(25)]
+
+    first = signed_in.get(reverse("member-history")).content.decode()
+    [more] = re.findall(r'href="(\?after=[^"]+)"', first)
+    second = signed_in.get(reverse("member-history") + more).content.decode()
+
+    links = re.findall(r'href="/purchases/([0-9a-f-]+)/"', first + second)
+    assert len(links) == 25
+    assert set(links) == {str(purchase.pk) for purchase in purchases}
+    assert "hx-get" not in second
+
+
+def test_show_more_answers_htmx_with_the_rows_alone(signed_in, member, business, now):
+    for _purchase in range(21):
+        buy(member, business, "100.00", at=now - timedelta(hours=1))
+    [more] = re.findall(r'hx-get="(\?after=[^"]+)"', signed_in.get("/history/").content.decode())
+
+    part = signed_in.get("/history/" + more, headers={"hx-request": "true"}).content.decode()
+
+    assert "<html" not in part
+    assert part.count('class="row"') == 1
+    assert "<h2" not in part  # The day's heading is on the page already.
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", "20260101T000000000000-zz", "-", "99999999T000000000000-" + "0" * 32]
+)
+def test_a_made_up_cursor_is_no_page(signed_in, cursor):
+    assert signed_in.get(reverse("member-history"), {"after": cursor}).status_code == 404
+
+
+# --- A purchase --------------------------------------------------------------------------------------
+
+
+def test_a_purchase_explains_itself_in_words(signed_in, member, now):
+    bakery, tea = BusinessFactory(name="Печём вместе"), BusinessFactory(name="Чайная на углу")
+    agreed = now - timedelta(days=1)
+    ChainFactory(source_business=bakery, target_business=tea, trigger_min_amount=D("500"), accepted_at=agreed)
+    small = buy(member, bakery, "420.00", at=now)
+    large = buy(member, bakery, "700.00", at=now)
+
+    text = words(signed_in.get(page_of(small), headers={"accept-language": "ru"}))
+    assert "Уровень «Знакомый»: 3 % от 420 ₽ +12,60" in text
+    assert "Купон в «Чайная на углу» Даём за чек от 500 ₽, а здесь 420 ₽." in text
+
+    text = words(signed_in.get(page_of(large), headers={"accept-language": "en"}))
+    assert "Why 21? Bill 700 ₽ Tier “Acquaintance”: 3% of 700 ₽ +21 Bonuses in all +21" in text
+    assert "What else it brought −20% Чайная на углу 20% off the bill 14 days left" in text
+
+
+def test_the_hold_out_is_never_told(signed_in, member, now):
+    chain = ChainFactory(holdout_percent=D("100"), accepted_at=now - timedelta(days=1))
+    purchase = buy(member, chain.source_business, "700.00", at=now)
+    assert [rule["rule"] for rule in purchase.explanation["rules"]] == ["tier", "chain"]
+
+    text = words(signed_in.get(page_of(purchase)))
+
+    assert chain.target_business.name not in text
+
+
+def test_a_purchase_shows_its_coupon_and_refunds(signed_in, member, business, now):
+    coupon = CouponFactory(
+        member=member, business=business, benefit="multiplier", benefit_value=D("2"),
+        valid_from=now - timedelta(days=2), valid_until=now + timedelta(days=2),
+    )  # fmt: skip
+    request = PurchaseRequest(
+        business=business, external_id="7", member_id=member.pk, amount=D("1000.00"), coupon_code=coupon.code
+    )
+    purchase, _new = record_purchase(request, at=now)
+    record_refund(RefundRequest(business, "8", "7", D("500.00")), at=now)
+
+    text = words(signed_in.get(page_of(purchase), headers={"accept-language": "ru"}))
+
+    assert "3 % от 1 000 ₽ +30 Купон: бонусы ×2 +30 Итого бонусов +60" in text
+    assert "Возвраты Сегодня, −500 ₽ −30 бонусами" in text
+
+
+def test_a_strangers_purchase_is_not_found(signed_in, business, now):
+    purchase = buy(MemberFactory(), business, "700.00", at=now)
+
+    assert signed_in.get(page_of(purchase)).status_code == 404
+
+
+# --- Coupons -----------------------------------------------------------------------------------------
+
+
+def test_coupons_keep_used_and_expired_apart(signed_in, member, now):
+    dates = {"valid_from": now - timedelta(days=5), "valid_until": now + timedelta(days=1, minutes=1)}
+    live = CouponFactory(member=member, min_amount=D("500"), **dates)
+    used = CouponFactory(member=member, status=Coupon.Status.REDEEMED, **dates)
+    past = CouponFactory(member=member, **(dates | {"valid_until": now - timedelta(minutes=1)}))
+    strange = CouponFactory(**dates)
+
+    response = signed_in.get(reverse("member-coupons"), headers={"accept-language": "ru"})
+    valid, _, rest = words(response).partition("Использованные и истёкшие")
+
+    assert live.business.name in valid
+    assert "скидка 20 % на чек ещё 1 день При чеке от 500 ₽." in valid
+    assert f"{live.code[:5]}-{live.code[5:]}" in valid
+    assert f"{used.business.name} скидка 20 % на чек Использован" in rest
+    assert f"{past.business.name} скидка 20 % на чек Истёк" in rest
+    assert used.code not in response.content.decode().replace("-", "")
+    assert strange.business.name not in valid + rest
+
+
+# --- Every page --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["member-home", "member-history", "member-coupons"])
+def test_queries_do_not_grow_with_rows(signed_in, member, now, name, django_assert_num_queries):
+    def add_rows(count: int) -> None:
+        for _row in range(count):
+            chain = ChainFactory(accepted_at=now - timedelta(days=1))
+            buy(member, chain.source_business, "700.00", at=now)
+            lapse(member, chain.target_business, "5.00", at=now)
+            CouponFactory(member=member, status="redeemed", valid_until=now)
+
+    # Session, member; then wallet 2, tiers, turnover, coupons, history 2.
+    queries = {"member-home": 9, "member-history": 4, "member-coupons": 4}[name]
+    add_rows(1)
+    with django_assert_num_queries(queries):
+        signed_in.get(reverse(name))
+    add_rows(2)
+    with django_assert_num_queries(queries):
+        signed_in.get(reverse(name))
+
+
+def test_a_purchase_costs_the_same_with_one_coupon_and_refund_as_with_three(
+    signed_in, member, business, now, django_assert_num_queries
+):
+    def purchase_with(count: int):
+        for _chain in range(count):
+            ChainFactory(source_business=business, accepted_at=now - timedelta(days=1))
+        purchase = buy(member, business, "900.00", at=now, receipt=f"p{count}")
+        for part in range(count):
+            record_refund(RefundRequest(business, f"r{count}{part}", f"p{count}", D("100.00")), at=now)
+        return purchase
+
+    for purchase in (purchase_with(1), purchase_with(3)):
+        with django_assert_num_queries(6):
+            signed_in.get(page_of(purchase))
+
+
+def test_the_language_is_the_browsers_until_the_member_chooses(signed_in):
+    assert 'lang="en"' in signed_in.get("/", headers={"accept-language": "en-GB"}).content.decode()
+
+    chosen = signed_in.post(reverse("set-language"), {"language": "ru", "next": "/coupons/"})
+
+    assert chosen.url == "/coupons/"
+    assert '<html lang="ru">' in signed_in.get("/", headers={"accept-language": "en-GB"}).content.decode()
+
+
+def test_pages_carry_no_inline_style_or_script(signed_in, member, business, now):
+    purchase = buy(member, business, "700.00", at=now)
+    CouponFactory(member=member, valid_until=now + timedelta(days=2))
+    paths = ["/", "/history/", "/coupons/", page_of(purchase), "/nowhere/"]
+
+    for path in paths:
+        response = signed_in.get(path)
+        html = response.content.decode()
+        assert not re.search(r"\sstyle=|<style|\son\w+=|<script(?![^>]*\bsrc=)", html), path
+        policy = response.headers["Content-Security-Policy"]
+        assert "unsafe-inline" not in policy
+        assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", html), path
+
+
+def test_a_missing_page_is_said_in_words(client):
+    response = client.get("/nowhere/", headers={"accept-language": "ru"})
+
+    assert response.status_code == 404
+    assert "По этому адресу ничего нет" in words(response)
+
+
+def test_a_form_without_its_token_is_said_in_words():
+    response = Client(enforce_csrf_checks=True).post(
+        reverse("member-sign-in"), {"phone": PHONE}, headers={"accept-language": "ru"}
+    )
+
+    assert response.status_code == 403
+    assert "Форма успела устареть" in words(response)
