@@ -1,0 +1,234 @@
+"""What a person sees of the admin: their own businesses, as their role there allows."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import ForeignKey, Model, Q, QuerySet
+from django.forms import ModelChoiceField
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+from unfold.paginator import InfinitePaginator
+
+from loyalty.models import Business, Member, StaffMembership
+from svoykrug.errors import DomainError
+
+Role = StaffMembership.Role
+OWNERS = frozenset({Role.OWNER})
+MANAGERS = frozenset({Role.OWNER, Role.MANAGER})
+EVERYONE = frozenset(Role)
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The businesses whose rows a person of staff may see.
+
+    business_ids  of every membership; None: programme staff, who see all
+    reports       whether reports and money are theirs to see: not a cashier's
+    report_business_ids  the businesses they may see reports of: one may own a shop and
+                         stand at the till of another
+    """
+
+    business_ids: frozenset[UUID] | None
+    reports: bool
+    report_business_ids: frozenset[UUID] | None
+    roles: Mapping[UUID, str] = field(default_factory=dict)
+
+    @property
+    def is_programme(self) -> bool:
+        return self.business_ids is None
+
+    def within(self, roles: Collection[str]) -> frozenset[UUID] | None:
+        """Return the businesses where the person holds one of the roles; None means all."""
+        if self.business_ids is None:
+            return None
+        return frozenset(business for business, role in self.roles.items() if role in roles)
+
+
+def staff_scope(member: Member | AnonymousUser) -> Scope:
+    """Return what a person of staff may see; nothing for anybody else. One query per request."""
+    if not (member.is_authenticated and member.is_active and member.is_staff):
+        return Scope(business_ids=frozenset(), reports=False, report_business_ids=frozenset())
+    if (known := getattr(member, "_staff_scope", None)) is None:
+        known = member._staff_scope = _read_scope(member)
+    return known
+
+
+def _read_scope(member: Member) -> Scope:
+    memberships = list(member.staff_memberships.values_list("business_id", "role", "business__is_programme"))
+    if any(is_programme for _business, _role, is_programme in memberships):
+        return Scope(business_ids=None, reports=True, report_business_ids=None)
+    roles = {business: role for business, role, _is_programme in memberships}
+    reported = frozenset(business for business, role in roles.items() if role in MANAGERS)
+    return Scope(
+        business_ids=frozenset(roles), reports=bool(reported), report_business_ids=reported, roles=roles
+    )
+
+
+class ScopedAdmin(ModelAdmin):
+    """An admin page of one table, narrowed to the businesses of the person who looks.
+
+    business_paths   lookups from a row to the business it belongs to; any of them is enough
+    change_paths     those that let the row be changed, where not all of them do
+    view_roles …     roles at that business that may do so; programme staff may always, unless
+                     `programme_may` says otherwise
+    meaning          one sentence above the list: what a row is
+    """
+
+    business_paths: tuple[str, ...] = ("business",)
+    change_paths: tuple[str, ...] | None = None
+    view_roles: frozenset[str] = MANAGERS
+    add_roles: frozenset[str] = NOBODY
+    change_roles: frozenset[str] = NOBODY
+    delete_roles: frozenset[str] = NOBODY
+    programme_may: frozenset[str] = frozenset({"view", "add", "change"})
+    meaning: Any = ""
+
+    list_before_template = "admin/meaning.html"
+    list_per_page = 50
+    show_full_result_count = False
+    warn_unsaved_form = True
+
+    # --- Rows --------------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        own = staff_scope(request.user).within(self.view_roles)
+        return rows if own is None else self.narrow(rows, own)
+
+    def narrow(self, rows: QuerySet[Any], businesses: frozenset[UUID]) -> QuerySet[Any]:
+        """Keep the rows of these businesses."""
+        return rows.filter(self._of(businesses, self.business_paths)) if businesses else rows.none()
+
+    @staticmethod
+    def _of(businesses: frozenset[UUID], paths: tuple[str, ...]) -> Q:
+        wanted = Q()
+        for path in paths:
+            wanted |= Q(**{f"{path}__in": businesses})
+        return wanted
+
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> HttpResponse:
+        # Django answers with a redirect and a message; another's row and a missing one are both 404.
+        raise Http404
+
+    # --- What the person may do ------------------------------------------------------------------------
+
+    def may(self, request: HttpRequest, deed: str, obj: Model | None = None) -> bool:
+        """Say whether the person may do that, with this row or, without one, with any."""
+        scope = staff_scope(request.user)
+        own = scope.within(getattr(self, f"{deed}_roles"))
+        if own is None:
+            return deed in self.programme_may
+        if obj is None or not own:
+            return bool(own)
+        paths = self.business_paths if deed == "view" else self.change_paths or self.business_paths
+        if deed == "view" and type(self).narrow is not ScopedAdmin.narrow:
+            return self.narrow(self.model._default_manager.filter(pk=obj.pk), own).exists()
+        return any(_business_id(obj, path) in own for path in paths)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.may(request, "view", obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "add")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.may(request, "change", obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.may(request, "delete", obj)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "view")
+
+    # --- Choices -------------------------------------------------------------------------------------
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField | None:
+        if "queryset" not in kwargs:
+            kwargs["queryset"] = self.choices(db_field, request)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def choices(self, db_field: ForeignKey[Any, Any], request: HttpRequest) -> QuerySet[Any]:
+        """Return what may be chosen for a field: own businesses, and rows that the person may see."""
+        model = db_field.remote_field.model
+        if model is Business:
+            own = staff_scope(request.user).within(self.add_roles | self.change_roles)
+            return Business.objects.all() if own is None else Business.objects.filter(pk__in=own)
+        other = self.admin_site._registry.get(model)
+        return other.get_queryset(request) if other else model._default_manager.all()
+
+    # --- Pages ---------------------------------------------------------------------------------------
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        return super().changelist_view(request, {"meaning": self.meaning, **(extra_context or {})})
+
+    def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        if (row := self.get_object(request, unquote(str(object_id)))) is None:
+            raise Http404
+        return row
+
+    def ask_and_do(
+        self,
+        request: HttpRequest,
+        row: Model,
+        *,
+        question: str,
+        consequence: str,
+        button: str,
+        deed: Callable[[], str],
+    ) -> HttpResponse:
+        """Ask on GET; on POST do it and say so, or say why not. `deed` returns what to say."""
+        opts = self.model._meta
+        back = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
+        if request.method == "POST":
+            try:
+                messages.success(request, deed())
+            except DomainError as refusal:
+                messages.error(request, refusal.detail)
+            return HttpResponseRedirect(back)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": opts,
+            "title": question,
+            "original": row,
+            "consequence": consequence,
+            "button": button,
+            "back": back,
+        }
+        return TemplateResponse(request, "admin/confirm.html", context)
+
+
+def _business_id(row: Any, path: str) -> UUID | None:
+    *steps, last = path.split("__")
+    for step in steps:
+        row = getattr(row, step)
+    return cast("UUID", row.pk if last == "pk" else getattr(row, f"{last}_id"))
+
+
+class ReadOnlyAdmin(ScopedAdmin):
+    """A table that staff read; corrections go through services."""
+
+    programme_may = frozenset({"view"})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return self.readonly_fields
+
+
+class UncountedAdmin(ReadOnlyAdmin):
+    """A list of a huge table: newest first by key, and nobody counts it."""
+
+    paginator = InfinitePaginator
+    ordering = ("-id",)
