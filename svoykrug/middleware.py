@@ -3,9 +3,13 @@
 import re
 import uuid
 from collections.abc import Callable
+from ipaddress import ip_address
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+# A server behind a Unix socket has no address to name.
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  a label, nothing is bound
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -25,8 +29,17 @@ def request_id_middleware(
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the caller's address as the server in front of us sees it.
+    """Return the caller's address as the outermost of our own proxies saw it.
 
-    Forwarding headers are anyone's to write; gunicorn is told which proxies to believe.
+    Anyone may write X-Forwarded-For, so only its last `TRUSTED_PROXIES` entries, which our proxies
+    appended, are believed; with none the connection's own address counts.
     """
-    return str(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104  a label, nothing is bound
+    forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+    trusted = settings.TRUSTED_PROXIES
+    candidate = forwarded[-trusted].strip() if 0 < trusted <= len(forwarded) else ""
+    for text in (candidate, request.META.get("REMOTE_ADDR", "")):
+        try:
+            return str(ip_address(text))
+        except ValueError:
+            continue
+    return UNKNOWN_ADDRESS

@@ -171,6 +171,9 @@ OTP_REQUESTS_PER_ADDRESS = env.int("OTP_REQUESTS_PER_ADDRESS", default=100)
 OTP_REQUESTS_IN_ALL = env.int("OTP_REQUESTS_IN_ALL", default=5000)
 # Answers tried by one address in an hour.
 OTP_ATTEMPTS_PER_ADDRESS = env.int("OTP_ATTEMPTS_PER_ADDRESS", default=200)
+# How many of our own proxies stand in front and append to X-Forwarded-For. Behind one, 0 would make
+# all callers one address and share its limits.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 # A function (phone, code); the default one works in development only.
 OTP_DELIVERY = env.str("OTP_DELIVERY", default="loyalty.services.code_delivery.to_console")
 ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", default=15)

@@ -109,7 +109,7 @@ def test_problem_is_in_the_callers_language():
         for language in ("en", "ru")
     ]
 
-    assert details[0] == "The request is not valid"
+    assert details == ["The request is not valid", "Запрос неверен"]
 
 
 def handled(error):
