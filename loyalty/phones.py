@@ -26,3 +26,9 @@ def normalise_phone(text: str) -> str:
     if not phonenumbers.is_possible_number(number):
         raise InvalidPhone(_("This is not a phone number."), field="phone")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def readable_phone(phone: str) -> str:
+    """Return an E.164 phone the way people read it: +7 916 123-42-17."""
+    number = phonenumbers.parse(phone)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)

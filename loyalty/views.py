@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from loyalty import selectors
 from loyalty.errors import CodeNotDelivered, CodeRefused, CodesUnavailable, TooManyRequests
 from loyalty.forms import CodeForm, PhoneForm
+from loyalty.phones import readable_phone
 from loyalty.selectors import HistoryCursor, HistoryItem
 from loyalty.services import otp
 from promos import selectors as promos
@@ -77,7 +78,12 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
             login(request, member)
             return redirect(started["next"] or "member-home")
     wait = round(started["sent_at"] + RESEND_AFTER_SECONDS - at.timestamp())
-    context = {"form": form, "phone": started["phone"], "next": started["next"], "wait_seconds": max(wait, 0)}
+    context = {
+        "form": form,
+        "phone": readable_phone(started["phone"]),
+        "next": started["next"],
+        "wait_seconds": max(wait, 0),
+    }
     return render(request, "member/sign_in_code.html", context, status=status)
 
 

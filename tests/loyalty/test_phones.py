@@ -1,7 +1,7 @@
 import pytest
 
 from loyalty.errors import InvalidPhone
-from loyalty.phones import normalise_phone
+from loyalty.phones import normalise_phone, readable_phone
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,7 @@ def test_foreign_phone_keeps_its_country():
 def test_what_no_network_dials_is_refused(typed):
     with pytest.raises(InvalidPhone):
         normalise_phone(typed)
+
+
+def test_a_phone_is_shown_in_the_groups_people_read():
+    assert readable_phone("+79161234217") == "+7 916 123-42-17"
