@@ -135,12 +135,13 @@ def test_a_window_left_planned_by_an_outage_is_pulled_again(clickhouse, member, 
     left = SyncWindow.objects.get(table="transaction_facts")
     assert (left.status, left.from_xid) == ("planned", 0)
     settings.CLICKHOUSE_URL = right
+    purchase(member, business, "20.00", at=MONTH_EDGE)
 
-    assert carried()["transaction_facts"] == 1
+    assert carried()["transaction_facts"] == 2
 
     left.refresh_from_db()
     assert (left.status, left.rows) == ("done", 1)
-    assert facts(clickhouse, columns="amount") == [(D("10.00"),)]
+    assert facts(clickhouse, columns="amount") == [(D("10.00"),), (D("20.00"),)]
 
 
 def test_a_window_pulled_twice_gives_no_doubles(clickhouse, member, business):
