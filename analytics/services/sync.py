@@ -205,19 +205,33 @@ def _forget_old_windows() -> None:
 
 
 def _horizon() -> int:
-    """Return the oldest transaction id still running: everything below it has ended.
+    """Return the oldest transaction id still running in this database: everything below it has ended.
 
-    A transaction left open in any database of the server holds it back, so a long one is named in the log.
+    A transaction known to run in another database of the server cannot write our rows and is passed
+    over; one that cannot be placed counts as ours. One that stalls us for long is named in the log.
     """
     with postgres.cursor() as cursor:
         cursor.execute(
-            "SELECT pid, datname, extract(epoch FROM now() - xact_start)::int FROM pg_stat_activity"
-            " WHERE backend_xid IS NOT NULL AND xact_start < %s ORDER BY xact_start LIMIT 1",
+            "SELECT pid, extract(epoch FROM now() - xact_start)::int FROM pg_stat_activity"
+            " WHERE backend_xid IS NOT NULL AND datname = current_database() AND xact_start < %s"
+            " ORDER BY xact_start LIMIT 1",
             [timezone.now() - STALLED],
         )
         if row := cursor.fetchone():
-            log.warning("Process %s in database %s has held its transaction open for %s s.", *row)
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+            log.warning("Process %s has held its transaction open for %s s.", *row)
+        # The snapshot is taken before the activity is read: an id found elsewhere is certain.
+        cursor.execute(
+            """
+            SELECT coalesce(
+                (SELECT min(running) FROM pg_snapshot_xip(snapshot) AS running WHERE NOT EXISTS (
+                    SELECT FROM pg_stat_activity a
+                    WHERE a.backend_xid = xid(running) AND a.datname <> current_database()
+                )),
+                pg_snapshot_xmax(snapshot)
+            )::text::bigint
+            FROM (SELECT pg_current_snapshot() AS snapshot) AS now
+            """
+        )
         return int(cursor.fetchone()[0])
 
 

@@ -197,6 +197,18 @@ def test_a_purchase_committed_after_a_sync_is_carried_by_the_next(clickhouse, me
     assert facts(clickhouse, columns="amount") == [(D("1.00"),), (D("2.00"),)]
 
 
+def test_a_transaction_open_in_another_database_holds_nothing_back(clickhouse, member, business):
+    elsewhere = {**connection.get_connection_params(), "dbname": "postgres"}
+    elsewhere.pop("cursor_factory"), elsewhere.pop("context")
+    with psycopg.connect(**elsewhere) as other:
+        other.execute("SELECT pg_current_xact_id()")
+        bought = purchase(member, business, "10.00", at=MONTH_EDGE)
+
+        sync_facts()
+
+        assert facts(clickhouse) == [(bought.pk,)]
+
+
 def test_a_cursor_on_time_would_lose_that_purchase(member, business):
     def later_than(moment: datetime) -> list[tuple[datetime, Decimal]]:
         with connection.cursor() as cursor:
