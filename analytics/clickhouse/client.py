@@ -1,5 +1,6 @@
 """The one way to ClickHouse: address from settings, limits on every query, errors that say what to do."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from clickhouse_driver import Client
-from clickhouse_driver.errors import Error, ErrorCodes, NetworkError, ServerException
+from clickhouse_driver.errors import (
+    Error,
+    ErrorCodes,
+    NetworkError,
+    ServerException,
+    SocketTimeoutError,
+    UnexpectedPacketFromServerError,
+)
 from django.conf import settings
 
 from analytics.errors import ClickHouseUnavailable
@@ -15,6 +23,8 @@ from analytics.errors import ClickHouseUnavailable
 CONNECT_TIMEOUT_SECONDS = 3
 AUTHENTICATION_FAILED = 516  # The driver's own list of codes stops before it.
 GIGABYTE = 1024**3
+# Nobody there, gone in the middle, or something else than a ClickHouse behind the port.
+UNREACHABLE = (NetworkError, SocketTimeoutError, UnexpectedPacketFromServerError, EOFError, ConnectionError)
 
 # What a page asks for, and what the pipeline's own work may take.
 READ_LIMITS: Mapping[str, Any] = {
@@ -30,6 +40,9 @@ WORK_LIMITS: Mapping[str, Any] = {
     # A refill may bring more months than the 100 that one block is allowed by default.
     "max_partitions_per_insert_block": 0,
 }
+
+# The driver logs each failed attempt with its traceback; ClickHouseUnavailable says it in one line.
+logging.getLogger("clickhouse_driver.connection").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -79,12 +92,14 @@ def connect(*, to: str | None = None) -> Iterator[Connection]:
         raise ClickHouseUnavailable("CLICKHOUSE_URL is not set and no embedded server was started.")
     url = with_database(settings.CLICKHOUSE_URL, to) if to else settings.CLICKHOUSE_URL
     address = urlsplit(url)
+    if address.scheme not in ("clickhouse", "clickhouses") or not address.hostname:
+        raise ClickHouseUnavailable("CLICKHOUSE_URL must read clickhouse://user:password@host:port/database.")
     where = f"{address.hostname}:{address.port or 9000}"
     client = Client.from_url(url)
     client.connection.connect_timeout = CONNECT_TIMEOUT_SECONDS
     try:
         yield Connection(client)
-    except (NetworkError, EOFError, ConnectionError) as error:
+    except UNREACHABLE as error:
         raise ClickHouseUnavailable(f"ClickHouse at {where} does not answer: {_first_line(error)}") from error
     except ServerException as error:
         if error.code == AUTHENTICATION_FAILED:

@@ -201,7 +201,7 @@ def test_plan_command_names_the_files(empty_database):
 
 @pytest.mark.parametrize("command", ["migrate_clickhouse", "sync_clickhouse", "refill_clickhouse", "rfm"])
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
-def test_a_clickhouse_that_is_down_is_one_clear_line(settings, command):
+def test_a_clickhouse_that_is_down_is_one_clear_line(settings, caplog, command):
     settings.CLICKHOUSE_URL = "clickhouse://default@127.0.0.1:1/nowhere"
 
     with pytest.raises(CommandError) as error:
@@ -209,6 +209,14 @@ def test_a_clickhouse_that_is_down_is_one_clear_line(settings, command):
 
     assert str(error.value).startswith("ClickHouse at 127.0.0.1:1 does not answer: ")
     assert len(str(error.value).splitlines()) == 1
+    assert [record.name for record in caplog.records if record.name.startswith("clickhouse_driver")] == []
+
+
+def test_an_address_of_another_kind_is_named(settings):
+    settings.CLICKHOUSE_URL = "http://127.0.0.1:8123/svoykrug"
+
+    with pytest.raises(CommandError, match="CLICKHOUSE_URL must read clickhouse://"):
+        call_command("migrate_clickhouse", "--plan", stdout=StringIO())
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
