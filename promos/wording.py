@@ -120,7 +120,7 @@ class ExplainedPurchase:
 def explained(explanation: dict[str, Any], *, business: str) -> ExplainedPurchase:
     """Put the explanation stored with a purchase into words.
 
-    A hold-out of a chain is left out altogether: its members must not be told.
+    What it does not hold is not told: who is in the hold-out of a chain never learns it here.
     """
     rules = explanation.get("rules", [])
     return ExplainedPurchase(
@@ -161,11 +161,11 @@ def _missed(rule: dict[str, Any], business: str) -> Iterator[Missed]:
         )
     if rule["rule"] == "chain":
         target = rule["params"]["target"]
-        if missing := _missing(condition, rest, target):
+        if missing := _missing(condition, rest):
             yield Missed(gettext("A coupon for “%(business)s”") % {"business": target}, missing)
 
 
-def _missing(condition: str, rest: str, target: str) -> str:
+def _missing(condition: str, rest: str) -> str:
     details = DETAILS.fullmatch(rest)
     needed, given = (details["needed"], details["given"]) if details else ("", "")
     if condition == "min_amount":
@@ -186,6 +186,4 @@ def _missing(condition: str, rest: str, target: str) -> str:
         "one_live": gettext("Your last coupon of this kind was still live."),
         "total_limit": gettext("All coupons of this kind had been given out."),
         "daily_limit": gettext("The coupons of that day had been given out."),
-        "already_customer": gettext("It is for those who have not been to “%(business)s” lately.")
-        % {"business": target},
     }.get(condition, "")
