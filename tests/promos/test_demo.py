@@ -1,0 +1,97 @@
+"""The demo coalition: real purchases up to yesterday, logins that work, nothing done twice."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+from django.db.models import Max
+from django.utils import timezone
+
+from loyalty.models import Business, ImportJob, Member, Transaction
+from promos.demo import sample
+from promos.demo.coalition import CHAINS, LOGINS
+from promos.demo.people import MEMBER_PHONE
+from promos.management.commands import demo
+from promos.models import Coupon, CrossPromoChain
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The same demo over a hundredth of the members, without ClickHouse."""
+    monkeypatch.setattr(sample, "SMALL_SHARE_PERCENT", 1)
+    monkeypatch.setattr(demo, "ANALYTICS", ())
+
+
+def run_demo() -> str:
+    out = StringIO()
+    call_command("demo", stdout=out)
+    return out.getvalue()
+
+
+def test_the_demo_ends_yesterday_and_gives_logins_that_work(tiny):
+    said = run_demo()
+
+    latest = Transaction.objects.filter(source="import").aggregate(latest=Max("created_at"))["latest"]
+    assert timezone.localdate(latest) == timezone.localdate() - timedelta(days=1)
+    assert Business.objects.filter(is_programme=False).count() == 20
+    assert set(CrossPromoChain.objects.values_list("status", flat=True)) == {"active"}
+    assert CrossPromoChain.objects.count() == len(CHAINS)
+    for login in LOGINS:
+        staff = authenticate(username=login.phone, password=login.password)
+        assert staff.staff_memberships.get().business.code == login.business
+        assert f"{login.phone}  {login.password}" in said
+    assert sample.ATTRIBUTION in said
+    assert "Amounts: 100 ₽ for £1." in said
+
+
+def test_the_demo_member_has_a_history_and_coupons_are_redeemed_where_they_hold(tiny):
+    run_demo()
+
+    assert Member.objects.get(phone=MEMBER_PHONE).transactions.count() > 0
+    redeemed = Coupon.objects.filter(status="redeemed")
+    assert redeemed.count() > 0
+    for coupon in redeemed:
+        purchase = Transaction.objects.get(coupon=coupon)
+        assert (purchase.business_id, purchase.member_id) == (coupon.business_id, coupon.member_id)
+        assert coupon.valid_from <= purchase.created_at < coupon.valid_until
+
+
+def test_a_second_run_changes_nothing(tiny):
+    run_demo()
+    before = (Transaction.objects.count(), Member.objects.count(), Coupon.objects.count())
+
+    assert run_demo().startswith("There are purchases already; the demo is left as it is.")
+
+    assert (Transaction.objects.count(), Member.objects.count(), Coupon.objects.count()) == before
+
+
+def test_an_interrupted_demo_goes_on_with_the_shift_it_began_with(tiny, monkeypatch):
+    def stop(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(demo.Command, "_finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_demo()
+    stored = Transaction.objects.count()
+
+    run_demo()
+
+    again = ImportJob.objects.latest("pk")
+    assert (again.created, again.refunds, again.duplicates) == (0, 0, stored)
+    assert Transaction.objects.filter(source="import").count() == stored
+    assert Member.objects.filter(phone=MEMBER_PHONE).count() == 1
+
+
+def test_production_refuses_the_demo(settings):
+    settings.PRODUCTION = True
+
+    with pytest.raises(CommandError) as caught:
+        call_command("demo")
+
+    assert str(caught.value) == "The demo's passwords are public: it is refused in production."
+    assert Transaction.objects.count() == 0
