@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from rest_framework import status
@@ -38,6 +38,10 @@ Scope = ApiKey.Scope
 TILL = [{"ApiKey": []}]
 
 
+def with_coupons_issued() -> Prefetch:
+    return Prefetch("coupons_issued", Coupon.objects.select_related("business"))
+
+
 class TillView(GenericAPIView[Any]):
     """A call of a business's machine; `scopes` says which scope each method needs."""
 
@@ -48,13 +52,14 @@ class TillView(GenericAPIView[Any]):
 
     def own_transactions(self) -> QuerySet[Transaction]:
         """Those of the caller's business: another's do not exist here."""
-        issued = Prefetch("coupons_issued", Coupon.objects.select_related("business"))
-        return Transaction.objects.filter(business=self.request.auth.business).prefetch_related(issued)
+        own = Transaction.objects.filter(business=self.request.auth.business)
+        return own.prefetch_related(with_coupons_issued())
 
     def recorded(self, transaction: Transaction, *, created: bool, body: type[TransactionOut]) -> Response:
-        # Read back, so that a first answer and a repeat come from the same stored row.
-        stored = self.own_transactions().get(pk=transaction.pk)
-        return Response(body(stored).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK)
+        """Answer from the stored row alone, so that a first answer and a repeat are the same."""
+        prefetch_related_objects([transaction], with_coupons_issued())
+        answer = status.HTTP_201_CREATED if created else status.HTTP_200_OK
+        return Response(body(transaction).data, status=answer)
 
 
 class TransactionsView(TillView):
