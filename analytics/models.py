@@ -37,7 +37,7 @@ class SyncWindow(Record):
                 fields=["table"], condition=Q(status="planned"), name="idx_sync_windows_planned"
             ),
         ]
-        indexes = [Index("table", F("to_xid").desc(), name="idx_sync_windows_table")]
+        indexes = [Index("table", F("id").desc(), name="idx_sync_windows_table")]
 
     def __str__(self) -> str:
         return f"{self.table} [{self.from_xid}, {self.to_xid})"

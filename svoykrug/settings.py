@@ -228,6 +228,16 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
+# --- Log -----------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {
+        # It prints a traceback for each failed connection; our own line says it in one.
+        "clickhouse_driver": {"level": "CRITICAL"},
+    },
+}
+
 # --- Celery --------------------------------------------------------------------------------------
 CELERY_BROKER_URL = f"redis+socket://{_redis.path}?virtual_host=1" if _redis.scheme == "unix" else REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True

@@ -28,9 +28,6 @@ SELECT * FROM bonus_entries WHERE transaction_id = sk_purchase(77);
 -- idx_bonus_entries_user_created
 SELECT * FROM bonus_entries WHERE user_id = sk_member(42) ORDER BY created_at DESC LIMIT 20;
 
--- idx_bonus_lots_expiring
-SELECT id FROM bonus_lots WHERE remaining > 0 AND expires_at <= '2025-11-05 00:00+03';
-
 -- idx_bonus_lots_issuer
 SELECT sum(remaining) FROM bonus_lots WHERE issuer_id = sk_business(4);
 
@@ -182,7 +179,7 @@ SELECT * FROM status_tiers WHERE level = 1;
 SELECT * FROM sync_windows WHERE "table" = 'transaction_facts' AND status = 'planned';
 
 -- idx_sync_windows_table
-SELECT * FROM sync_windows WHERE "table" = 'bonus_facts' ORDER BY to_xid DESC LIMIT 1;
+SELECT * FROM sync_windows WHERE "table" = 'bonus_facts' ORDER BY id DESC LIMIT 1;
 
 -- idx_transactions_business
 SELECT * FROM transactions WHERE business_id = sk_business(4) ORDER BY created_at DESC LIMIT 50;

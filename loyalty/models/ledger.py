@@ -107,7 +107,6 @@ class BonusLot(Record):
             Index(fields=["member"], name="idx_bonus_lots_user"),
             Index(fields=["issuer"], name="idx_bonus_lots_issuer"),
             Index(fields=["transaction"], name="idx_bonus_lots_transaction"),
-            Index(fields=["expires_at"], condition=Q(remaining__gt=0), name="idx_bonus_lots_expiring"),
         ]
 
     def __str__(self) -> str:
