@@ -8,11 +8,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
 from django.db.models import ForeignKey, Model, Q, QuerySet
 from django.forms import ModelChoiceField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
@@ -150,6 +152,13 @@ class ScopedAdmin(ModelAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "view")
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        # Django lets any column of the row be asked for by address: `?phone__startswith=+79` would
+        # read out, digit by digit, what the page hides.
+        filters = {item if isinstance(item, str) else item[0] for item in self.list_filter
+                   if isinstance(item, (str, tuple))}  # fmt: skip
+        return any(lookup == name or lookup.startswith(f"{name}__") for name in filters)
+
     # --- Choices -------------------------------------------------------------------------------------
 
     def formfield_for_foreignkey(
@@ -173,7 +182,10 @@ class ScopedAdmin(ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        return super().changelist_view(request, {"meaning": self.meaning, **(extra_context or {})})
+        title = capfirst(self.model._meta.verbose_name_plural)
+        return super().changelist_view(
+            request, {"meaning": self.meaning, "title": title, **(extra_context or {})}
+        )
 
     def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
         if (row := self.get_object(request, unquote(str(object_id)))) is None:
@@ -185,12 +197,15 @@ class ScopedAdmin(ModelAdmin):
         request: HttpRequest,
         row: Model,
         *,
+        allowed: bool,
         question: str,
         consequence: str,
         button: str,
         deed: Callable[[], str],
     ) -> HttpResponse:
         """Ask on GET; on POST do it and say so, or say why not. `deed` returns what to say."""
+        if not allowed:
+            raise PermissionDenied
         opts = self.model._meta
         back = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
         if request.method == "POST":
@@ -222,9 +237,6 @@ class ReadOnlyAdmin(ScopedAdmin):
     """A table that staff read; corrections go through services."""
 
     programme_may = frozenset({"view"})
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        return self.readonly_fields
 
 
 class UncountedAdmin(ReadOnlyAdmin):

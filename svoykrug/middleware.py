@@ -43,3 +43,24 @@ def client_address(request: HttpRequest) -> str:
         except ValueError:
             continue
     return UNKNOWN_ADDRESS
+
+
+def admin_policy_middleware(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Relax the Content-Security-Policy under /admin/ only.
+
+    The theme's Alpine evaluates expressions of attributes and sets styles; members' pages and
+    the API stay without either.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if request.path_info.startswith("/admin/"):
+            response._csp_update = {  # read by csp.middleware
+                "script-src": ["'self'", "'unsafe-eval'"],
+                "style-src": ["'self'", "'unsafe-inline'"],
+            }
+        return response
+
+    return middleware

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from svoykrug.embedded.addresses import read_addresses
 from svoykrug.environment import EnvironmentOrFile
+from svoykrug.unfold import UNFOLD  # noqa: F401  the admin's theme
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"
@@ -101,6 +102,7 @@ MIDDLEWARE = [
     "svoykrug.middleware.request_id_middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "svoykrug.middleware.admin_policy_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

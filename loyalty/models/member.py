@@ -93,7 +93,8 @@ class Member(AbstractBaseUser, ChangingRecord):
         ]
 
     def __str__(self) -> str:
-        return self.get_full_name() or self.card_number or self.masked_phone
+        # What a partner may see: the admin prints this wherever a row points at a member.
+        return self.first_name or self.card_number or self.masked_phone
 
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip()

@@ -1,0 +1,62 @@
+"""Businesses and tiers."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from loyalty.models import Business, StatusTier
+from svoykrug.admin import NOBODY, OWNERS, ScopedAdmin, staff_scope
+
+
+@admin.register(Business)
+class BusinessAdmin(ScopedAdmin):
+    """The owner edits what customers read; terms of money are the programme's."""
+
+    business_paths = ("pk",)
+    change_roles = OWNERS
+    meaning = _("A business of the circle: what customers read about it and on what terms it takes part.")
+    list_display = ("name", "code", "category", "is_active", "can_accrue", "can_redeem")
+    search_fields = ("name", "code__exact")
+    ordering = ("name",)
+    soft_fields = ("name", "category", "address", "phone", "logo")
+    fieldsets = (
+        (_("For customers"), {"fields": soft_fields}),
+        (_("Legal"), {"fields": ("legal_name", "inn")}),
+        (
+            _("Terms"),
+            {
+                "fields": (
+                    "code",
+                    "is_active",
+                    "can_accrue",
+                    "can_redeem",
+                    "point_price_rub",
+                    "redemption_cap_percent",
+                    "pending_days",
+                    "requires_presence_code",
+                    "credit_limit_rub",
+                    "stops_accrual_over_limit",
+                )
+            },
+        ),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if staff_scope(request.user).is_programme:
+            # Tills and files name the business by its code.
+            return ("code",) if obj else ()
+        return [name for _title, options in self.fieldsets for name in options["fields"]
+                if name not in self.soft_fields]  # fmt: skip
+
+
+@admin.register(StatusTier)
+class StatusTierAdmin(ScopedAdmin):
+    view_roles = NOBODY
+    programme_may = frozenset({"view", "change"})
+    meaning = _("What a level of yearly turnover gives. A change works from the next purchase on.")
+    list_display = ("level", "name", "name_en", "threshold_rub", "accrual_percent", "redemption_cap_percent")
+    list_display_links = ("level", "name")
+    ordering = ("level",)
+    readonly_fields = ("level",)
