@@ -4,13 +4,14 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.transaction import atomic, set_rollback
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -79,7 +80,9 @@ def import_file(
         try:
             run.run()
         except BaseException as error:
-            _finish(job, ImportJob.Status.FAILED, run.report, error=_sentence(error))
+            # Where the database itself is gone, the next import closes the job.
+            with suppress(DatabaseError):
+                _finish(job, ImportJob.Status.FAILED, run.report, error=_sentence(error))
             raise
         _finish(job, ImportJob.Status.DONE, run.report)
         return run.report

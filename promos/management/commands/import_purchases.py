@@ -2,10 +2,13 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
@@ -13,6 +16,16 @@ from loyalty.models import Business
 from promos.imports.errors import FileRefused
 from promos.imports.loader import import_file
 from promos.imports.profiles import DEFAULT, PROFILES
+
+
+@contextmanager
+def _polite_stop() -> Iterator[None]:
+    """Let SIGTERM end the import as Ctrl-C does: the chunk at hand rolls back and the job says why."""
+    before = signal.signal(signal.SIGTERM, lambda *_details: sys.exit(_("stopped by a signal")))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Command(BaseCommand):
@@ -48,9 +61,7 @@ class Command(BaseCommand):
             business = Business.objects.filter(code=code, is_programme=False, is_active=True).first()
             if business is None:
                 raise CommandError(_("There is no active business %s.") % code)
-        # A polite stop ends like Ctrl-C: the chunk at hand rolls back and the job says why.
-        signal.signal(signal.SIGTERM, lambda *_details: sys.exit(_("stopped by a signal")))
-        with tqdm(unit=" lines", file=sys.stderr, disable=None, leave=False) as bar:
+        with _polite_stop(), tqdm(unit=" lines", file=sys.stderr, disable=None, leave=False) as bar:
 
             def on_progress(done: int, total: int) -> None:
                 bar.total = total
@@ -64,6 +75,11 @@ class Command(BaseCommand):
                 )  # fmt: skip
             except FileRefused as refused:
                 raise CommandError(refused.detail) from refused
+            except DatabaseError as error:
+                why = str(error).strip().split("\n")[0]
+                raise CommandError(
+                    _("The database failed: %s. What was loaded stays; run the import again.") % why
+                ) from error
         for found, count in report.by_code.most_common():
             self.stderr.write(f"  {found}: {count}")
         if report.rejected and options["errors"]:
