@@ -74,11 +74,13 @@ class ApiKey(ChangingRecord):
         COUPONS_READ = "coupons:read", _("check coupons")
         ANALYTICS_READ = "analytics:read", _("read analytics")
 
-    business = models.ForeignKey("Business", models.CASCADE, db_index=False, related_name="api_keys")
+    business = models.ForeignKey(
+        "Business", models.CASCADE, db_index=False, related_name="api_keys", verbose_name=_("business")
+    )
     label = models.CharField(_("what for"), max_length=80, blank=True)
     prefix = models.CharField(_("begins with"), max_length=16)
     key_hash = models.CharField(max_length=64)
-    scopes = ArrayField(models.CharField(max_length=20, choices=Scope), default=list)
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope), verbose_name=_("may"), default=list)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 

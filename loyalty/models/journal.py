@@ -61,13 +61,13 @@ class Notification(ChangingRecord):
 class AuditLog(Record):
     """Who changed what. Append-only."""
 
-    table_name = models.CharField(max_length=63)
-    row_id = models.UUIDField()
-    action = models.CharField(max_length=6)
-    actor_id = models.UUIDField(null=True, blank=True)
-    actor_kind = models.CharField(max_length=10, blank=True)
-    request_id = models.CharField(max_length=64, blank=True)
-    changes = models.JSONField(default=dict)
+    table_name = models.CharField(_("table"), max_length=63)
+    row_id = models.UUIDField(_("row"))
+    action = models.CharField(_("what"), max_length=6)
+    actor_id = models.UUIDField(_("who"), null=True, blank=True)
+    actor_kind = models.CharField(_("acting as"), max_length=10, blank=True)
+    request_id = models.CharField(_("request"), max_length=64, blank=True)
+    changes = models.JSONField(_("changes"), default=dict)
 
     class Meta:
         db_table = "audit_logs"
@@ -92,7 +92,13 @@ class ImportJob(ChangingRecord):
         FAILED = "failed", _("failed")
 
     business = models.ForeignKey(
-        "Business", models.CASCADE, db_index=False, null=True, blank=True, related_name="import_jobs"
+        "Business",
+        models.CASCADE,
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="import_jobs",
+        verbose_name=_("business"),
     )
     started_by = models.ForeignKey(
         "Member",
@@ -103,19 +109,19 @@ class ImportJob(ChangingRecord):
         blank=True,
         related_name="import_jobs",
     )
-    file_name = models.CharField(max_length=255)
-    profile = models.CharField(max_length=40, blank=True)
-    status = models.CharField(max_length=8, choices=Status, default=Status.RUNNING)
-    dry_run = models.BooleanField(default=False)
-    read = models.PositiveIntegerField(default=0)
-    created = models.PositiveIntegerField(default=0)
-    duplicates = models.PositiveIntegerField(default=0)
-    rejected = models.PositiveIntegerField(default=0)
-    refunds = models.PositiveIntegerField(default=0)
-    parked = models.PositiveIntegerField(default=0)
-    amount = models.DecimalField(max_digits=16, decimal_places=2, default=0)
-    error = models.TextField(blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
+    file_name = models.CharField(_("file"), max_length=255)
+    profile = models.CharField(_("profile"), max_length=40, blank=True)
+    status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.RUNNING)
+    dry_run = models.BooleanField(_("trial run"), default=False)
+    read = models.PositiveIntegerField(_("rows read"), default=0)
+    created = models.PositiveIntegerField(_("created"), default=0)
+    duplicates = models.PositiveIntegerField(_("known already"), default=0)
+    rejected = models.PositiveIntegerField(_("not loaded"), default=0)
+    refunds = models.PositiveIntegerField(_("refunds"), default=0)
+    parked = models.PositiveIntegerField(_("parked refunds"), default=0)
+    amount = models.DecimalField(_("amount, ₽"), max_digits=16, decimal_places=2, default=0)
+    error = models.TextField(_("error"), blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
 
     class Meta:
         db_table = "import_jobs"

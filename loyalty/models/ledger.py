@@ -77,20 +77,24 @@ class BonusLot(Record):
     member = models.ForeignKey(
         "Member", models.PROTECT, db_column="user_id", db_index=False, related_name="lots"
     )
-    issuer = models.ForeignKey("Business", models.PROTECT, db_index=False, related_name="issued_lots")
+    issuer = models.ForeignKey(
+        "Business", models.PROTECT, db_index=False, related_name="issued_lots", verbose_name=_("given by")
+    )
     transaction = models.ForeignKey(
         "Transaction", models.PROTECT, db_index=False, null=True, blank=True, related_name="lots"
     )
-    kind = models.CharField(max_length=10, choices=Kind)
-    accrued = MoneyField()
-    remaining = MoneyField()
-    available_from = models.DateTimeField()
-    expires_at = models.DateTimeField()
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    accrued = MoneyField(_("accrued"))
+    remaining = MoneyField(_("left"))
+    available_from = models.DateTimeField(_("may be spent from"))
+    expires_at = models.DateTimeField(_("expires"))
 
     objects = BonusLotQuerySet.as_manager()
 
     class Meta:
         db_table = "bonus_lots"
+        verbose_name = _("lot of bonuses")
+        verbose_name_plural = _("lots of bonuses")
         constraints = [
             models.CheckConstraint(
                 name="bonus_lots_remaining_within_accrued",
@@ -137,7 +141,7 @@ class BonusEntry(Record):
     member = models.ForeignKey(
         "Member", models.PROTECT, db_column="user_id", db_index=False, related_name="entries"
     )
-    kind = models.CharField(max_length=14, choices=Kind)
+    kind = models.CharField(_("kind"), max_length=14, choices=Kind)
     amount = MoneyField()
     transaction = models.ForeignKey(
         "Transaction", models.PROTECT, db_index=False, null=True, blank=True, related_name="entries"
@@ -150,12 +154,15 @@ class BonusEntry(Record):
         null=True,
         blank=True,
         related_name="honoured_entries",
+        verbose_name=_("honoured by"),
     )
-    recorded_at = models.DateTimeField(default=timezone.now, editable=False)
+    recorded_at = models.DateTimeField(_("recorded"), default=timezone.now, editable=False)
     sync_xid = SyncXidField()
 
     class Meta:
         db_table = "bonus_entries"
+        verbose_name = _("ledger entry")
+        verbose_name_plural = _("ledger entries")
         constraints = [
             models.CheckConstraint(
                 name="bonus_entries_sign_follows_kind",

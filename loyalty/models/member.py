@@ -62,6 +62,7 @@ class Member(AbstractBaseUser, ChangingRecord):
         null=True,
         blank=True,
         related_name="invited",
+        verbose_name=_("invited by"),
     )
     is_staff = models.BooleanField(_("may enter the admin"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
@@ -138,7 +139,13 @@ class StaffMembership(Record):
     member = models.ForeignKey(
         "Member", models.CASCADE, db_column="user_id", db_index=False, related_name="staff_memberships"
     )
-    business = models.ForeignKey("Business", models.CASCADE, db_index=False, related_name="staff_memberships")
+    business = models.ForeignKey(
+        "Business",
+        models.CASCADE,
+        db_index=False,
+        related_name="staff_memberships",
+        verbose_name=_("business"),
+    )
     role = models.CharField(_("role"), max_length=10, choices=Role)
 
     class Meta:

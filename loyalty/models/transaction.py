@@ -126,7 +126,9 @@ class Transaction(Record):
 class ParkedRefund(Record):
     """A refund that came before its purchase; it is applied when the purchase comes."""
 
-    business = models.ForeignKey("Business", models.CASCADE, db_index=False, related_name="parked_refunds")
+    business = models.ForeignKey(
+        "Business", models.CASCADE, db_index=False, related_name="parked_refunds", verbose_name=_("business")
+    )
     member = models.ForeignKey(
         "Member", models.CASCADE, db_column="user_id", db_index=False, related_name="parked_refunds"
     )
@@ -134,9 +136,9 @@ class ParkedRefund(Record):
     refund_of = models.CharField(_("purchase's receipt"), max_length=200)
     amount = MoneyField(_("amount, ₽"))
     purchased_at = models.DateTimeField(_("when"))
-    category = models.CharField(max_length=200, blank=True)
+    category = models.CharField(_("category"), max_length=200, blank=True)
     request_hash = models.CharField(max_length=64)
-    source = models.CharField(max_length=6, choices=Transaction.Source)
+    source = models.CharField(_("source"), max_length=6, choices=Transaction.Source)
 
     class Meta:
         db_table = "parked_refunds"
