@@ -109,7 +109,9 @@ class Command(BaseCommand):
             try:
                 call_command(name, stdout=self.stdout, stderr=self.stderr)
             except CommandError as error:
-                self.stderr.write(f"{name}: {error} The purchases are loaded; run it again later.")
+                # ClickHouse adds a trace of its own; the first line says what is wrong.
+                why = str(error).split("\n")[0]
+                self.stderr.write(f"{name}: {why} The purchases are loaded; run the command again later.")
                 return
 
     def _print_logins(self) -> None:
