@@ -15,3 +15,20 @@ class Segment(models.TextChoices):
     AT_RISK = "at_risk", _("At risk")
     CANT_LOSE = "cant_lose", _("Can't lose")
     HIBERNATING = "hibernating", _("Hibernating")
+
+
+# One line for a shop owner: who they are and what to do.
+ADVICE = {
+    Segment.CHAMPIONS: _("Bought in the last days and buy often. Thank them by name."),
+    Segment.LOYAL: _("Come back steadily. Show them something new."),
+    Segment.POTENTIAL_LOYALIST: _("Came recently and more than once. One good reason makes them regulars."),
+    Segment.NEW: _("Just made the first purchase. Invite them for a second one."),
+    Segment.PROMISING: _("Bought once, not long ago. Remind them of yourself."),
+    Segment.NEED_ATTENTION: _("Used to drop in, now less often. A small present brings them back."),
+    Segment.ABOUT_TO_SLEEP: _(
+        "Bought little and have not been for a while. Call them before they forget you."
+    ),
+    Segment.AT_RISK: _("Bought often, but long ago. Ask what went wrong."),
+    Segment.CANT_LOSE: _("Were among your best, and are gone. Call them yourself."),
+    Segment.HIBERNATING: _("Came rarely and long ago. Do not spend much on them."),
+}

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -98,14 +99,42 @@ class MatrixCell:
 
 @dataclass(frozen=True)
 class Summary:
-    """Purchases and refunds of a span of local days; turnover is net of refunds."""
+    """Purchases and refunds of a span of local days; turnover is net of refunds.
+
+    `repeat_buyers` are the buyers with two purchases or more in the span.
+    """
 
     turnover_rub: Decimal
     purchases: int
     refunds: int
     buyers: int
+    repeat_buyers: int
     bonus_accrued: Decimal
     bonus_redeemed: Decimal
+
+
+@dataclass(frozen=True)
+class RfmCuts:
+    """The four cut-points of each metric: a score is one more than the cuts below the value.
+
+    Recency is stored as its negative, so that more is better in all three.
+    """
+
+    recency: tuple[int, ...]
+    frequency: tuple[int, ...]
+    monetary_rub: tuple[Decimal, ...]
+
+    @property
+    def recency_days(self) -> tuple[int, ...]:
+        return tuple(-cut for cut in self.recency)
+
+
+class Step(StrEnum):
+    """What one bar of a chart stands for; weeks begin on Monday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 @dataclass(frozen=True)
@@ -155,6 +184,17 @@ def rfm_map(business_ids: Collection[UUID] | None = None) -> RfmMap:
     return RfmMap(run.snapshot_date, True, tuple(RfmCell(*row) for row in rows))
 
 
+def rfm_cuts(business_ids: Collection[UUID] | None = None) -> RfmCuts | None:
+    """Return the cut-points behind the scores of `rfm_rows`, or None where there are no scores."""
+    if (run := latest_run()) is None:
+        return None
+    if business_ids is None:
+        cuts = run.recency_cuts, run.frequency_cuts, run.monetary_cuts
+        return RfmCuts(*(tuple(cut) for cut in cuts)) if run.members else None
+    rows = _rfm("rfm_cuts_now", run, business_ids, {})
+    return RfmCuts(*(tuple(cut) for cut in rows[0])) if rows else None
+
+
 def member_segment(member_id: UUID) -> RfmRow | None:
     """Return the member's row of the latest snapshot, or None when they are not in it."""
     if (run := latest_run()) is None:
@@ -181,6 +221,24 @@ def summary(business_ids: Collection[UUID] | None, *, start: date, end: date) ->
     with connect() as clickhouse:
         [row] = clickhouse.run(read_query("summary"), {**local_days(start, end), **scope(business_ids)}).rows
     return Summary(*row)
+
+
+def turnover_by(
+    step: Step, business_ids: Collection[UUID] | None, *, start: date, end: date
+) -> dict[date, Decimal]:
+    """Return the turnover net of refunds of the local days [start, end), by the first day of each step.
+
+    Steps without a purchase or a refund are left out.
+    """
+    first_day = {
+        Step.DAY: "local_day",
+        Step.WEEK: "toMonday(local_day)",
+        Step.MONTH: "toStartOfMonth(local_day)",
+    }
+    query = read_query("turnover_by", first_day=first_day[step])
+    with connect() as clickhouse:
+        rows = clickhouse.run(query, {**local_days(start, end), **scope(business_ids)}).rows
+    return dict(rows)
 
 
 def freshness() -> Freshness:

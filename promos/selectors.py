@@ -1,10 +1,13 @@
-"""Reads of coupons for members' pages and endpoints."""
+"""Reads of coupons and chains for members' pages, endpoints and reports."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from promos.models import Coupon
+from django.db.models import Count, Q, QuerySet
+
+from promos.models import ChainAssignment, Coupon, CrossPromoChain
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +30,48 @@ def coupons_of_purchase(transaction_id: UUID) -> list[Coupon]:
     """Return the coupons that a purchase brought, oldest first."""
     coupons = Coupon.objects.filter(issued_for_id=transaction_id)
     return list(coupons.select_related("business", "chain__source_business").order_by("pk"))
+
+
+@dataclass(frozen=True, slots=True)
+class CouponCounts:
+    """Coupons issued in a span of time, and how many of those were redeemed since."""
+
+    issued: int
+    redeemed: int
+
+
+def coupon_counts(business_ids: Collection[UUID] | None, *, start: datetime, end: datetime) -> CouponCounts:
+    """Count the coupons to be redeemed at these businesses, or everywhere, issued in [start, end)."""
+    coupons = Coupon.objects.filter(created_at__gte=start, created_at__lt=end)
+    if business_ids is not None:
+        coupons = coupons.filter(business__in=business_ids)
+    redeemed = Count("pk", filter=Q(status=Coupon.Status.REDEEMED))
+    return CouponCounts(**coupons.aggregate(issued=Count("pk"), redeemed=redeemed))
+
+
+def chains_between(
+    business_ids: Collection[UUID] | None, *, source_id: UUID | None = None, target_id: UUID | None = None
+) -> QuerySet[CrossPromoChain]:
+    """Return the chains that these businesses may see, or all: a draft is its source's alone."""
+    chains = CrossPromoChain.objects.select_related("source_business", "target_business")
+    if business_ids is not None:
+        proposed = ~Q(status=CrossPromoChain.Status.DRAFT)
+        own = Q(source_business__in=business_ids) | (Q(target_business__in=business_ids) & proposed)
+        chains = chains.filter(own)
+    if source_id:
+        chains = chains.filter(source_business=source_id)
+    if target_id:
+        chains = chains.filter(target_business=target_id)
+    return chains
+
+
+def with_results(
+    chains: QuerySet[CrossPromoChain], *, start: datetime, end: datetime
+) -> QuerySet[CrossPromoChain]:
+    """Add `triggers`, coupons that the chain gave for purchases in [start, end), and their `conversions`."""
+    within = Q(assignments__created_at__gte=start, assignments__created_at__lt=end)
+    treated = within & Q(assignments__arm=ChainAssignment.Arm.TREATMENT)
+    return chains.annotate(
+        triggers=Count("assignments", filter=treated),
+        conversions=Count("assignments", filter=treated & Q(assignments__converted__isnull=False)),
+    )

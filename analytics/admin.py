@@ -1,0 +1,29 @@
+"""The pipeline's own record for programme staff, and where the reports are mounted."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from analytics.models import RfmRun, SyncWindow
+from analytics.reports import report_urls
+from svoykrug.admin import NOBODY, ReadOnlyAdmin
+
+# Unfold's site asks for addresses of its own here; they share the admin's login and context.
+admin.site.extra_urls = report_urls
+
+
+@admin.register(SyncWindow)
+class SyncWindowAdmin(ReadOnlyAdmin):
+    view_roles = NOBODY
+    meaning = _("What was carried to the analytics and when: a window is planned, pulled, then done.")
+    list_display = ("table", "status", "rows", "seconds", "created_at", "finished_at")
+    list_filter = ("table", "status")
+    ordering = ("-created_at",)
+
+
+@admin.register(RfmRun)
+class RfmRunAdmin(ReadOnlyAdmin):
+    view_roles = NOBODY
+    meaning = _("Each night's picture of the customers and the cut-points that explain every score.")
+    list_display = ("snapshot_date", "members", "calculated_at", "as_of")
+    date_hierarchy = "snapshot_date"
+    ordering = ("-snapshot_date",)

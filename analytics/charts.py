@@ -1,0 +1,110 @@
+"""Geometry of the reports' charts as plain values; templates only draw them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from django.utils.formats import date_format
+
+from analytics.periods import Period, short_day
+from analytics.selectors import Step
+
+HEAT_STEPS = 8
+HEIGHT = 100.0
+GAP = 0.24  # Of a bar's place.
+FEWEST_POINTS = 3
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar in a picture 100 high and as wide as there are bars; `whole` tells a full week or month."""
+
+    label: str
+    value: Decimal
+    x: float
+    y: float
+    width: float
+    height: float
+    whole: bool
+
+
+@dataclass(frozen=True)
+class BarChart:
+    bars: tuple[Bar, ...]
+    top: Decimal
+    best: Bar | None
+
+    @property
+    def is_worth_drawing(self) -> bool:
+        return sum(bar.value != 0 for bar in self.bars) >= FEWEST_POINTS
+
+    @property
+    def has_parts(self) -> bool:
+        return not all(bar.whole for bar in self.bars)
+
+
+def step_of(period: Period) -> Step:
+    if period.days <= 31:
+        return Step.DAY
+    return Step.WEEK if period.days <= 120 else Step.MONTH
+
+
+def bar_chart(sums: Mapping[date, Decimal], period: Period) -> BarChart:
+    """Return a bar for each day, week or month of the period, those without a purchase too."""
+    step = step_of(period)
+    spans = list(_spans(period, step))
+    top = max([*sums.values(), Decimal(0)])
+    bars = []
+    for place, (first, following) in enumerate(spans):
+        value = sums.get(first, Decimal("0.00"))
+        # A day of refunds alone is below zero; it has no bar, its sum stands in the table.
+        height = float(max(value, Decimal(0)) / top) * HEIGHT if top else 0.0
+        bars.append(
+            Bar(
+                label=_label(first, following, step),
+                value=value,
+                x=round(place + GAP / 2, 2),
+                y=round(HEIGHT - height, 2),
+                width=1 - GAP,
+                height=round(height, 2),
+                whole=first >= period.start and following <= period.end,
+            )
+        )
+    whole = [bar for bar in bars if bar.whole and bar.value > 0]
+    return BarChart(tuple(bars), top, max(whole, key=lambda bar: bar.value, default=None))
+
+
+def heat(value: float, largest: float) -> int:
+    """Return the step of the ramp from paper (0, nothing) to berry."""
+    if value <= 0 or largest <= 0:
+        return 0
+    return max(1, min(HEAT_STEPS, -int(-HEAT_STEPS * value // largest)))
+
+
+def _spans(period: Period, step: Step) -> list[tuple[date, date]]:
+    first = period.start
+    if step is Step.WEEK:
+        first -= timedelta(days=first.weekday())
+    elif step is Step.MONTH:
+        first = first.replace(day=1)
+    spans = []
+    while first < period.end:
+        following = _next(first, step)
+        spans.append((first, following))
+        first = following
+    return spans
+
+
+def _next(first: date, step: Step) -> date:
+    if step is Step.MONTH:
+        return (first + timedelta(days=31)).replace(day=1)
+    return first + timedelta(days=7 if step is Step.WEEK else 1)
+
+
+def _label(first: date, following: date, step: Step) -> str:
+    if step is Step.MONTH:
+        return date_format(first, "F Y")
+    if step is Step.WEEK:
+        return f"{short_day(first)} – {short_day(following - timedelta(days=1))}"
+    return short_day(first)

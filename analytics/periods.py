@@ -1,0 +1,60 @@
+"""The period that a report shows, and the one of the same length before it."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format
+
+CHOICES = (30, 90, 365)
+DEFAULT = 90
+
+
+@dataclass(frozen=True)
+class Period:
+    """The local days [start, end); `end` is tomorrow, so that today counts."""
+
+    start: date
+    end: date
+
+    @property
+    def days(self) -> int:
+        return (self.end - self.start).days
+
+    @property
+    def last(self) -> date:
+        return self.end - timedelta(days=1)
+
+    @property
+    def before(self) -> "Period":
+        return Period(self.start - timedelta(days=self.days), self.start)
+
+    @property
+    def starts_at(self) -> datetime:
+        return _first_moment(self.start)
+
+    @property
+    def ends_at(self) -> datetime:
+        return _first_moment(self.end)
+
+    def __str__(self) -> str:
+        return f"{long_day(self.start)} – {long_day(self.last)}"
+
+
+def chosen_period(days: str, *, at: datetime) -> Period:
+    """Return the last `days` days as typed in the address; anything but a choice is the default."""
+    length = int(days) if days in {str(choice) for choice in CHOICES} else DEFAULT
+    tomorrow = timezone.localdate(at) + timedelta(days=1)
+    return Period(tomorrow - timedelta(days=length), tomorrow)
+
+
+def long_day(day: date) -> str:
+    return date_format(day, "j E Y")
+
+
+def short_day(day: date) -> str:
+    return date_format(day, "j b")
+
+
+def _first_moment(day: date) -> datetime:
+    return datetime.combine(day, time.min, timezone.get_default_timezone())
