@@ -13,5 +13,5 @@ urlpatterns = [
     path("history/", views.history, name="member-history"),
     path("purchases/<uuid:purchase_id>/", views.purchase, name="member-purchase"),
     path("coupons/", views.coupons, name="member-coupons"),
-    path("language/", set_language, name="set-language"),
+    path("language/", set_language, name="set_language"),
 ]

@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from loyalty import selectors
+from loyalty.backends import PHONE_CODE
 from loyalty.errors import CodeNotDelivered, CodeRefused, CodesUnavailable, TooManyRequests
 from loyalty.forms import CodeForm, PhoneForm
 from loyalty.phones import readable_phone
@@ -75,7 +76,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
             status = refusal.status
         else:
             del request.session["sign_in"]
-            login(request, member)
+            login(request, member, backend=PHONE_CODE)
             return redirect(started["next"] or "member-home")
     wait = round(started["sent_at"] + RESEND_AFTER_SECONDS - at.timestamp())
     context = {

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
+
+from loyalty.backends import signed_in_by_code
 
 # A server behind a Unix socket has no address to name.
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  a label, nothing is bound
@@ -43,6 +46,19 @@ def client_address(request: HttpRequest) -> str:
         except ValueError:
             continue
     return UNKNOWN_ADDRESS
+
+
+def admin_password_middleware(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Know nobody under /admin/ who signed in by a phone code: staff enter by a password."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith("/admin/") and signed_in_by_code(request):
+            request.user = AnonymousUser()
+        return get_response(request)
+
+    return middleware
 
 
 def admin_policy_middleware(

@@ -370,7 +370,7 @@ def test_a_purchase_costs_the_same_with_one_coupon_and_refund_as_with_three(
 def test_the_language_is_the_browsers_until_the_member_chooses(signed_in):
     assert 'lang="en"' in signed_in.get("/", headers={"accept-language": "en-GB"}).content.decode()
 
-    chosen = signed_in.post(reverse("set-language"), {"language": "ru", "next": "/coupons/"})
+    chosen = signed_in.post(reverse("set_language"), {"language": "ru", "next": "/coupons/"})
 
     assert chosen.url == "/coupons/"
     assert '<html lang="ru">' in signed_in.get("/", headers={"accept-language": "en-GB"}).content.decode()
