@@ -64,6 +64,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": _("for partners"),
     "SITE_URL": "/",
     "SITE_SYMBOL": "join",
+    "DASHBOARD_CALLBACK": "analytics.dashboard.dashboard_callback",
     "SHOW_LANGUAGES": True,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
@@ -135,6 +136,8 @@ UNFOLD: dict[str, Any] = {
             _group(
                 _("Programme"),
                 _table("loyalty.AuditLog", _("Changes"), "history"),
+                _table("analytics.SyncWindow", _("Sync windows"), "sync"),
+                _table("analytics.RfmRun", _("RFM snapshots"), "photo_camera"),
                 _table("django_celery_beat.PeriodicTask", _("Schedule"), "schedule"),
                 _table("django_celery_beat.CrontabSchedule", _("Times of day"), "calendar_month"),
                 _table("django_celery_beat.IntervalSchedule", _("Intervals"), "timer"),
