@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -21,6 +22,9 @@ from loyalty.services.team import join_team, leave_team
 from promos.models import Coupon
 from svoykrug.admin import OWNERS, ScopedAdmin, UncountedAdmin, staff_scope
 from svoykrug.money import ZERO
+
+# Roles are memberships of staff: Django's groups would promise permissions that nobody asks about.
+admin.site.unregister(Group)
 
 
 def members_called(text: str, *, phones: bool) -> QuerySet[Member]:
