@@ -32,7 +32,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("loyalty.api.urls")),
     path("api/v1/", include("promos.api.urls")),
     re_path(r"^api(?:/|$)", api_not_found),
-    path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
     path("", include("loyalty.urls")),
 ]
