@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,7 +15,9 @@ from django.forms import ModelChoiceField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.text import capfirst
+from django.utils.timezone import localtime
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
@@ -224,6 +227,11 @@ class ScopedAdmin(ModelAdmin):
             "back": back,
         }
         return TemplateResponse(request, "admin/confirm.html", context)
+
+
+def moment(at: datetime) -> str:
+    """Return the time in the programme's zone; the theme prints a computed one as it is stored."""
+    return date_format(localtime(at), "SHORT_DATETIME_FORMAT")
 
 
 def _business_id(row: Any, path: str) -> UUID | None:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from loyalty.models import AuditLog, ImportJob, ImportRejection
-from svoykrug.admin import NOBODY, ReadOnlyAdmin, UncountedAdmin
+from svoykrug.admin import NOBODY, ReadOnlyAdmin, UncountedAdmin, moment
 
 
 class ImportRejectionInline(TabularInline):
@@ -51,8 +51,8 @@ class ImportJobAdmin(ReadOnlyAdmin):
     readonly_fields = ("started",)
 
     @admin.display(description=_("started"))
-    def started(self, job: ImportJob) -> Any:
-        return job.created_at
+    def started(self, job: ImportJob) -> str:
+        return moment(job.created_at)
 
 
 @admin.register(AuditLog)
@@ -66,5 +66,5 @@ class AuditLogAdmin(UncountedAdmin):
     readonly_fields = ("when",)
 
     @admin.display(description=_("when"))
-    def when(self, row: AuditLog) -> Any:
-        return row.created_at
+    def when(self, row: AuditLog) -> str:
+        return moment(row.created_at)

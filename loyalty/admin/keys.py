@@ -12,7 +12,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from loyalty.models import ApiKey
 from loyalty.services.api_keys import DEFAULT_SCOPES, create_api_key, revoke_api_key
@@ -20,9 +20,14 @@ from svoykrug.admin import OWNERS, ScopedAdmin
 
 
 class ApiKeyForm(forms.ModelForm):
-    label = forms.CharField(max_length=80, label=_("What for"), help_text=_("For example: till at the door."))
+    label = forms.CharField(
+        max_length=80,
+        label=_("What for"),
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("For example: till at the door."),
+    )
     scopes = forms.MultipleChoiceField(
-        label=_("May"),
+        label=_("Allowed to"),
         choices=ApiKey.Scope,
         initial=[str(scope) for scope in DEFAULT_SCOPES],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
@@ -97,7 +102,7 @@ class ApiKeyAdmin(ScopedAdmin):
             deed=deed,
         )
 
-    @admin.display(description=_("may"))
+    @admin.display(description=_("allowed to"))
     def scope_words(self, key: ApiKey) -> str:
         words = dict(ApiKey.Scope.choices)
         return ", ".join(str(words.get(scope, scope)) for scope in key.scopes)

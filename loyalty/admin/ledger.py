@@ -1,6 +1,5 @@
 """Lots and ledger entries, to read: corrections are entries of their own, made by services."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
@@ -9,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from loyalty.models import BonusEntry, BonusLot
 from loyalty.templatetags.money import grouped, signed_bonus
-from svoykrug.admin import OWNERS, UncountedAdmin
+from svoykrug.admin import OWNERS, UncountedAdmin, moment
 
 
 @admin.register(BonusLot)
@@ -32,8 +31,8 @@ class BonusLotAdmin(UncountedAdmin):
         return rows.filter(Q(issuer__in=businesses) | Exists(honoured))
 
     @admin.display(description=_("accrued on"))
-    def accrued_on(self, lot: BonusLot) -> Any:
-        return lot.created_at
+    def accrued_on(self, lot: BonusLot) -> str:
+        return moment(lot.created_at)
 
     @admin.display(description=_("member"))
     def who(self, lot: BonusLot) -> str:
@@ -59,8 +58,8 @@ class BonusEntryAdmin(UncountedAdmin):
     readonly_fields = ("when", "recorded_at", "who", "change", "issuer", "left")
 
     @admin.display(description=_("when"))
-    def when(self, entry: BonusEntry) -> Any:
-        return entry.created_at
+    def when(self, entry: BonusEntry) -> str:
+        return moment(entry.created_at)
 
     @admin.display(description=_("member"))
     def who(self, entry: BonusEntry) -> str:

@@ -20,7 +20,7 @@ from loyalty.phones import normalise_phone
 from loyalty.selectors import wallet
 from loyalty.services.team import join_team, leave_team
 from promos.models import Coupon
-from svoykrug.admin import OWNERS, ScopedAdmin, UncountedAdmin, staff_scope
+from svoykrug.admin import OWNERS, ScopedAdmin, UncountedAdmin, moment, staff_scope
 from svoykrug.money import ZERO
 
 # Roles are memberships of staff: Django's groups would promise permissions that nobody asks about.
@@ -82,7 +82,7 @@ class MemberAdmin(UncountedAdmin):
         phones = staff_scope(request.user).is_programme
         return queryset.filter(pk__in=members_called(term, phones=phones).values("pk")), False
 
-    @admin.display(description=_("name"))
+    @admin.display(description=_("first name"))
     def who(self, member: Member) -> str:
         return member.first_name or "—"
 
@@ -91,8 +91,8 @@ class MemberAdmin(UncountedAdmin):
         return member.masked_phone or "—"
 
     @admin.display(description=_("joined"))
-    def joined(self, member: Member) -> Any:
-        return member.created_at
+    def joined(self, member: Member) -> str:
+        return moment(member.created_at)
 
     @admin.display(description=_("balance"))
     def balance(self, member: Member) -> str:
@@ -179,7 +179,7 @@ class StaffMembershipAdmin(ScopedAdmin):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         leave_team(obj)
 
-    @admin.display(description=_("name"))
+    @admin.display(description=_("first name"))
     def who(self, membership: StaffMembership) -> str:
         return membership.member.first_name or "—"
 

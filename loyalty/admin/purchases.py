@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from loyalty.models import Business, ParkedRefund, Transaction
 from loyalty.templatetags.money import bonus_words, rub, signed_bonus
 from promos.wording import explained
-from svoykrug.admin import EVERYONE, ReadOnlyAdmin, UncountedAdmin, staff_scope
+from svoykrug.admin import EVERYONE, ReadOnlyAdmin, UncountedAdmin, moment, staff_scope
 
 from .people import members_called
 
@@ -78,8 +78,8 @@ class TransactionAdmin(UncountedAdmin):
         return queryset.filter(Q(external_id=term) | Q(member__in=members)), False
 
     @admin.display(description=_("when"))
-    def when(self, row: Transaction) -> Any:
-        return row.created_at
+    def when(self, row: Transaction) -> str:
+        return moment(row.created_at)
 
     @admin.display(description=_("member"))
     def who(self, row: Transaction) -> str:

@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                 ),
                 default=list,
                 size=None,
-                verbose_name="may",
+                verbose_name="allowed to",
             ),
         ),
         migrations.AlterField(

@@ -80,7 +80,9 @@ class ApiKey(ChangingRecord):
     label = models.CharField(_("what for"), max_length=80, blank=True)
     prefix = models.CharField(_("begins with"), max_length=16)
     key_hash = models.CharField(max_length=64)
-    scopes = ArrayField(models.CharField(max_length=20, choices=Scope), verbose_name=_("may"), default=list)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=Scope), verbose_name=_("allowed to"), default=list
+    )
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 

@@ -1,0 +1,106 @@
+"""Two businesses with a row in every table of the admin; the second's text is a canary."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from events.models import Event
+from loyalty.models import (
+    ApiKey,
+    AuditLog,
+    BonusEntry,
+    BonusLot,
+    Business,
+    ImportJob,
+    ImportRejection,
+    Member,
+    ParkedRefund,
+    StaffMembership,
+    StatusTier,
+    Transaction,
+)
+from promos.models import Coupon, CrossPromoChain
+from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, MemberFactory, StaffFactory
+
+D = Decimal
+CANARY = "kanareika"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A business, its people and one row of it per table of the admin."""
+
+    business: Business
+    owner: Member
+    cashier: Member
+    rows: dict[type, Any]
+
+
+def open_shop(tag: str, *, code: str) -> Shop:
+    """Fill every table for a business; `tag` stands in every text of it but the names partners share."""
+    business = BusinessFactory(
+        code=code, legal_name=f"{tag} legal", inn="7700000000", address=f"{tag} street"
+    )
+    owner = StaffFactory(business=business, member__first_name=f"{tag} owner").member
+    cashier = StaffFactory(business=business, role="cashier", member__first_name=f"{tag} cashier").member
+    customer = MemberFactory(
+        first_name=f"{tag} name",
+        last_name=f"{tag} surname",
+        email=f"{tag}@example.org",
+        card_number=f"{tag}-card-{code}",
+        birth_date="1980-01-01",
+        city=f"{tag} city",
+    )
+    purchase = Transaction.objects.create(
+        member=customer, business=business, amount=D("500.00"), external_id=f"{tag}-receipt-{code}",
+        category=f"{tag} category", source="api", created_at=NOON, bonus_accrued=D("15.00"),
+        lines=[{"name": f"{tag} goods", "amount": "500.00"}],
+    )  # fmt: skip
+    lot = BonusLot.objects.create(
+        member=customer, issuer=business, transaction=purchase, kind="purchase", accrued=D("15.00"),
+        remaining=D("15.00"), available_from=NOON, expires_at=NOON + timedelta(days=365),
+    )  # fmt: skip
+    entry = BonusEntry.objects.create(
+        lot=lot, member=customer, kind="accrual", amount=D("15.00"), transaction=purchase
+    )
+    third = BusinessFactory()
+    chain = ChainFactory(
+        source_business=business, target_business=third, title=f"{tag} chain", status="draft",
+        accepted_by=None, accepted_at=None, trigger_categories=[f"{tag} category"], coupon_text=f"{tag} gift",
+    )  # fmt: skip
+    coupon = CouponFactory(
+        member=customer, business=business, chain=chain, benefit="gift", benefit_text=f"{tag} gift"
+    )
+    job = ImportJob.objects.create(
+        business=business, file_name=f"{tag}.csv", error=f"{tag} error", status="done"
+    )
+    ImportRejection.objects.create(job=job, line=2, code="amount", reason=f"{tag} reason", row={"sum": tag})
+    rows: dict[type, Any] = {
+        Business: business,
+        StaffMembership: StaffMembership.objects.get(member=cashier),
+        Member: customer,
+        Transaction: purchase,
+        BonusLot: lot,
+        BonusEntry: entry,
+        CrossPromoChain: chain,
+        Coupon: coupon,
+        ImportJob: job,
+        ApiKey: ApiKey.objects.create(
+            business=business, label=f"{tag} till", prefix=f"sk_{tag}"[:16], key_hash=f"{code}", scopes=[]
+        ),
+        ParkedRefund: ParkedRefund.objects.create(
+            business=business, member=customer, external_id=f"{tag}-parked", refund_of=f"{tag}-none",
+            amount=D("10.00"), purchased_at=NOON, category=f"{tag} category", request_hash=code, source="api",
+        ),
+        Event: Event.objects.create(
+            organiser=customer, business=business, title=f"{tag} event", description=f"{tag} text",
+            place=f"{tag} place", date=NOON,
+        ),
+        # Nobody but programme staff reads these.
+        AuditLog: AuditLog.objects.create(
+            table_name="users", row_id=customer.pk, action="update", changes={"city": f"{tag} city"}
+        ),
+        StatusTier: StatusTier.objects.get(level=1),
+    }  # fmt: skip
+    return Shop(business=business, owner=owner, cashier=cashier, rows=rows)
