@@ -66,7 +66,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "join",
     "DASHBOARD_CALLBACK": "analytics.dashboard.dashboard_callback",
     "SHOW_LANGUAGES": True,
-    "LANGUAGES": {"action": _lazy_address("set-language")},
+    "LANGUAGES": {"action": _lazy_address("set_language")},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SITE_FAVICONS": [
