@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -76,7 +77,7 @@ def take_back(amount: Decimal, *, own: Iterable[Lot], others: Iterable[Lot], deb
     Only decides: the lots are left as they are. What nothing covers is written off.
     Rule: Refund, point 2.
     """
-    parts = list(split_over_lots([*own, *others], amount))
+    parts = list(split_over_lots(chain(own, others), amount))
     amount -= sum((part for _, part in parts), ZERO)
     debt = min(amount, max(debt_room, ZERO))
     return TakeBack(from_lots=parts, debt=debt, written_off=amount - debt)

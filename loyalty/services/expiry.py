@@ -20,7 +20,7 @@ def expire_bonuses(*, at: datetime) -> int:
     touched, last = 0, UUID(int=0)
     while members := _lapsing_after(last, at):
         with atomic():
-            ledger = open_ledger(members, refunding=(), until=at, recorded_at=at)
+            ledger = open_ledger(members, until=at, recorded_at=at)
             for account in ledger.accounts.values():
                 ledger.lapse(account, at=at)
             ledger.write()

@@ -4,7 +4,7 @@ One purchase and ten thousand go through the same `Ledger`, so they obey the sam
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -47,13 +47,23 @@ class Account:
     expires_at: datetime | None = None
     # Lots that may lapse or be taken back during this call, and those it opens.
     lots: dict[UUID, Lot] = field(default_factory=dict)
-    # The same lots by expiry: what lapses next stands first.
+    # The same lots by the purchase that opened them, and by expiry: what lapses next stands first.
+    of_purchase: dict[UUID, list[Lot]] = field(default_factory=dict)
     lapsing: list[tuple[datetime, UUID]] = field(default_factory=list)
 
     def hold(self, lot: Lot) -> None:
         """Know of a lot during this call."""
         self.lots[lot.id] = lot
+        if lot.transaction_id:
+            self.of_purchase.setdefault(lot.transaction_id, []).append(lot)
         heappush(self.lapsing, (lot.expires_at, lot.id))
+
+    def others_by_expiry(self, purchase_id: UUID, *, at: datetime) -> Iterator[Lot]:
+        """Yield the live and pending lots of other purchases; they are sorted only if asked for."""
+        live = (
+            lot for lot in self.lots.values() if lot.transaction_id != purchase_id and lot.expires_at > at
+        )
+        yield from sorted(live, key=lambda lot: (lot.expires_at, lot.id))
 
 
 class Ledger:
@@ -121,16 +131,9 @@ class Ledger:
         """
         if not amount:
             return TakeBack(from_lots=[], debt=ZERO, written_off=ZERO)
-        own = [lot for lot in account.lots.values() if lot.transaction_id == purchase_id]
-        others = sorted(
-            (
-                lot
-                for lot in account.lots.values()
-                if lot.transaction_id != purchase_id and lot.expires_at > at
-            ),
-            key=lambda lot: (lot.expires_at, lot.id),
-        )
+        own = account.of_purchase.get(purchase_id, [])
         room = account.tier.overdraft_limit - account.debt
+        others = account.others_by_expiry(purchase_id, at=at)
         taken = take_back(amount, own=own, others=others, debt_room=room)
         for lot, part in taken.from_lots:
             self._take(account, lot, part)
@@ -235,11 +238,17 @@ class Ledger:
 
 
 def open_ledger(
-    member_ids: Collection[UUID], *, refunding: Collection[UUID], until: datetime, recorded_at: datetime
+    member_ids: Collection[UUID],
+    *,
+    refunding: Collection[UUID] = (),
+    refunded: Collection[UUID] = (),
+    until: datetime,
+    recorded_at: datetime,
 ) -> Ledger:
     """Lock the members and load their accounts.
 
     refunding  members whose lots a refund may touch
+    refunded   stored purchases that refunds name
     until      the latest moment this call will decide for
 
     A member who does not exist or has left is not among the accounts.
@@ -261,32 +270,38 @@ def open_ledger(
             account = accounts[member_id]
             account.balance, account.pending, account.debt = balance, pending, debt
             account.expires_at = expires_at
-    _load_lots(accounts, refunding={pk for pk in refunding if pk in accounts}, until=until)
+    members_refunding = [pk for pk in refunding if pk in accounts]
+    _load_lots(accounts, refunding=members_refunding, refunded=list(refunded), until=until)
     _mature(accounts, at=recorded_at)
     return Ledger(accounts, recorded_at=recorded_at)
 
 
-def _load_lots(accounts: dict[UUID, Account], *, refunding: set[UUID], until: datetime) -> None:
-    """Load lots that will have lapsed by `until`, and every lot of members with refunds.
+def _load_lots(
+    accounts: dict[UUID, Account], *, refunding: list[UUID], refunded: list[UUID], until: datetime
+) -> None:
+    """Load lots that will have lapsed by `until`, and those a refund may take from.
 
-    An emptied lot of a refunded purchase still names its issuer.
+    The lot of a refunded purchase comes even when it is empty: it names the issuer.
     """
     lapsing = [pk for pk, account in accounts.items() if account.expires_at and account.expires_at <= until]
     if not (lapsing or refunding):
         return
+    lots = """
+        SELECT user_id, id, issuer_id, transaction_id, accrued, remaining, available_from, expires_at
+        FROM bonus_lots WHERE
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT user_id, id, issuer_id, transaction_id, accrued, remaining, available_from, expires_at
-            FROM bonus_lots WHERE user_id = ANY(%s) AND remaining > 0 AND expires_at <= %s
-            UNION
-            SELECT user_id, id, issuer_id, transaction_id, accrued, remaining, available_from, expires_at
-            FROM bonus_lots WHERE user_id = ANY(%s)
+            f"""
+            {lots} user_id = ANY(%s) AND remaining > 0 AND expires_at <= %s
+            UNION {lots} user_id = ANY(%s) AND remaining > 0
+            UNION {lots} transaction_id = ANY(%s)
             """,
-            [lapsing, until, list(refunding)],
+            [lapsing, until, refunding, refunded],
         )
         for member_id, *values in cursor.fetchall():
-            accounts[member_id].hold(Lot(*values))
+            if member_id in accounts:
+                accounts[member_id].hold(Lot(*values))
 
 
 def _mature(accounts: dict[UUID, Account], *, at: datetime) -> None:

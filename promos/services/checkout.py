@@ -139,7 +139,11 @@ class Checkout:
 
         times = [request.purchased_at or self.at for request in requests]
         self.ledger: Ledger = open_ledger(
-            members, refunding=refunding, until=max(times, default=self.at), recorded_at=self.at
+            members,
+            refunding=refunding,
+            refunded=[stored.id for stored in before_lock.values()],
+            until=max(times, default=self.at),
+            recorded_at=self.at,
         )
         self.stored = stored_by_receipt(receipts)
         self.parked, self.parked_for = parked_refunds(receipts=own, purchases=of_purchases)
