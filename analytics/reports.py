@@ -18,7 +18,7 @@ from analytics.charts import heat
 from analytics.comparison import Arm, compare
 from analytics.errors import ClickHouseUnavailable
 from analytics.periods import CHOICES, Period, chosen_period
-from analytics.rfm_report import found_member, member_lines, rfm_grid, segment_choices
+from analytics.rfm_report import champions, found_member, member_lines, rfm_grid, segment_choices
 from analytics.segments import Segment
 from analytics.selectors import (
     FEWEST_BUYERS,
@@ -94,6 +94,7 @@ def rfm(request: HttpRequest, scope: Scope) -> dict[str, Any]:
     page = rfm_rows(businesses, segment=segment, limit=PAGE, offset=PAGE * (page_number - 1))
     context |= {
         "grid": rfm_grid(picture, segment),
+        "best": champions(picture),
         "segment": Segment(segment) if segment else None,
         "segments": segment_choices(picture, segment),
         "cuts": rfm_cuts(businesses),

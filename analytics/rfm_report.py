@@ -15,6 +15,7 @@ from loyalty.errors import InvalidPhone, MemberNotFound
 from loyalty.models import Member
 from loyalty.phones import normalise_phone, readable_phone
 from loyalty.selectors import find_member
+from loyalty.templatetags.money import percent
 
 SCORES = (5, 4, 3, 2, 1)
 
@@ -86,6 +87,16 @@ def rfm_grid(picture: RfmMap, chosen: str) -> list[dict[str, Any]]:
             )
         rows.append({"score": r_score, "cells": cells})
     return rows
+
+
+def champions(picture: RfmMap) -> dict[str, Any] | None:
+    """Return how many champions there are and the share of turnover they bring, for the map's title."""
+    cells = [cell for cell in picture.cells if cell.segment == Segment.CHAMPIONS]
+    if not cells or not picture.turnover_rub:
+        return None
+    brought = sum((cell.turnover_rub for cell in cells), Decimal("0.00"))
+    share = percent(Decimal(round(100 * brought / picture.turnover_rub)))
+    return {"members": sum(cell.members for cell in cells), "share": share}
 
 
 def segment_choices(picture: RfmMap, chosen: str) -> list[SegmentChoice]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from promos.models import ChainAssignment, Coupon, CrossPromoChain
+from promos.models import Coupon, CrossPromoChain
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ def with_results(
 ) -> QuerySet[CrossPromoChain]:
     """Add `triggers`, coupons that the chain gave for purchases in [start, end), and their `conversions`."""
     within = Q(assignments__created_at__gte=start, assignments__created_at__lt=end)
-    treated = within & Q(assignments__arm=ChainAssignment.Arm.TREATMENT)
+    given = within & Q(assignments__coupon__isnull=False)
     return chains.annotate(
-        triggers=Count("assignments", filter=treated),
-        conversions=Count("assignments", filter=treated & Q(assignments__converted__isnull=False)),
+        triggers=Count("assignments", filter=given),
+        conversions=Count("assignments", filter=given & Q(assignments__converted__isnull=False)),
     )
