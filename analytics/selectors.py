@@ -189,8 +189,8 @@ def rfm_cuts(business_ids: Collection[UUID] | None = None) -> RfmCuts | None:
     if (run := latest_run()) is None:
         return None
     if business_ids is None:
-        cuts = run.recency_cuts, run.frequency_cuts, run.monetary_cuts
-        return RfmCuts(*(tuple(cut) for cut in cuts)) if run.members else None
+        cuts = RfmCuts(tuple(run.recency_cuts), tuple(run.frequency_cuts), tuple(run.monetary_cuts))
+        return cuts if run.members else None
     rows = _rfm("rfm_cuts_now", run, business_ids, {})
     return RfmCuts(*(tuple(cut) for cut in rows[0])) if rows else None
 

@@ -36,10 +36,23 @@ def test_nobody_came_is_no_certainty():
 @pytest.mark.parametrize(
     ("treated", "control", "words"),
     [
-        (Arm(120, 30), Arm(100, 9), "Of every hundred, the coupon brings 16 people more (most likely between 6 and 25)."),
-        (Arm(100, 9), Arm(120, 30), "Of every hundred, 16 people fewer come with the coupon (most likely between \u221225 and \u22126)."),
-        (Arm(100, 10), Arm(100, 9), "No difference that chance could not explain (most likely between \u22128 and 10)."),
-        (Arm(99, 10), Arm(100, 9), "It is too early to say: for that each group needs a hundred people or more."),
+        (
+            Arm(120, 30), Arm(100, 9),
+            "Of every hundred, the coupon brings 16 people more (most likely between 6 and 25).",
+        ),
+        (
+            Arm(100, 9), Arm(120, 30),
+            "Of every hundred, 16 people fewer come with the coupon"
+            " (most likely between \u221225 and \u22126).",
+        ),
+        (
+            Arm(100, 10), Arm(100, 9),
+            "No difference that chance could not explain (most likely between \u22128 and 10).",
+        ),
+        (
+            Arm(99, 10), Arm(100, 9),
+            "It is too early to say: for that each group needs a hundred people or more.",
+        ),
     ],
 )  # fmt: skip
 def test_a_verdict_in_words(treated, control, words):

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from analytics.errors import ClickHouseUnavailable
 from analytics.models import SyncWindow
 from analytics.segments import Segment
 from analytics.selectors import Step, rfm_cuts, turnover_by
