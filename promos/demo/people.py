@@ -1,12 +1,15 @@
 """Invented first names and phones for the sample's anonymous cards, and the member to sign in as."""
 
 import random
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
 
 from loyalty.models import Member
-from promos.models import Coupon
+from promos.models import Coupon, CrossPromoChain
+from promos.rules import in_holdout
+
+from .coalition import SHOWN_BUSINESS
 
 MEMBER_PHONE = "+79000000010"
 SHARE_WITH_PHONE = 0.6
@@ -36,7 +39,10 @@ def name_members(generator: random.Random) -> int:
 
 
 def choose_member(*, at: datetime) -> Member:
-    """Give the demo phone to a member with coupons to use and a long, but not a wholesaler's, history."""
+    """Give the demo phone to a member with coupons to use and a long, but not a wholesaler's, history.
+
+    Best one to whom a purchase at the shown business brings a coupon, so that the first try shows it.
+    """
     candidates = Member.objects.filter(card_number__startswith="uci-").annotate(
         purchases=Count("transactions", distinct=True),
         live=Count(
@@ -45,11 +51,23 @@ def choose_member(*, at: datetime) -> Member:
             distinct=True,
         ),
     )
-    member = (
-        candidates.filter(purchases__range=(60, 400)).order_by("-live", "-purchases", "card_number").first()
-    )
-    member = member or candidates.order_by("-live", "-purchases", "card_number").first()
-    assert member, "the sample has members"
+    ranked = candidates.order_by("-live", "-purchases", "card_number")
+    favourites = list(ranked.filter(purchases__range=(60, 400), live__gt=0)[:100]) or list(ranked[:100])
+    chain = CrossPromoChain.objects.filter(source_business__code=SHOWN_BUSINESS).first()
+    member = next((one for one in favourites if chain and _awaits_coupon(one, chain, at=at)), favourites[0])
     member.phone, member.first_name = MEMBER_PHONE, "Анна"
     member.save(update_fields=["phone", "first_name", "updated_at"])
     return member
+
+
+def _awaits_coupon(member: Member, chain: CrossPromoChain, *, at: datetime) -> bool:
+    """Whether a purchase now would bring the member the chain's coupon."""
+    lives = timedelta(days=chain.coupon_valid_days)
+    excluded = timedelta(days=chain.exclude_target_customers_days)
+    return not (
+        in_holdout(chain.pk, member.pk, chain.holdout_percent)
+        or member.chain_assignments.filter(chain=chain, created_at__gt=at - lives).exists()
+        or member.transactions.filter(
+            business_id=chain.target_business_id, kind="purchase", created_at__gt=at - excluded
+        ).exists()
+    )
