@@ -87,9 +87,10 @@ def rfm(request: HttpRequest, scope: Scope) -> dict[str, Any]:
         "title": gettext("Customers"),
         "picture": picture,
         "fewest_buyers": FEWEST_BUYERS,
-        "nightly": _nightly("calculate_rfm_snapshots"),
     }
-    if picture.snapshot_date is None or not picture.cells:
+    if picture.snapshot_date is None:
+        return {**context, "nightly": _nightly("calculate_rfm_snapshots")}
+    if not picture.cells:
         return context
     page = rfm_rows(businesses, segment=segment, limit=PAGE, offset=PAGE * (page_number - 1))
     context |= {
