@@ -100,6 +100,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("icons/favicon.svg")},
     ],
+    "STYLES": [lambda request: static("admin-reports/without-script.css")],
     "COLORS": {
         # Warm greys of the paper, from the light theme's to the dark theme's.
         "base": {
