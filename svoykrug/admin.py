@@ -169,13 +169,18 @@ class ScopedAdmin(ModelAdmin):
     ) -> ModelChoiceField | None:
         if "queryset" not in kwargs:
             kwargs["queryset"] = self.choices(db_field, request)
+        if db_field.name in self.business_paths and len(own := self._may_write(request) or ()) == 1:
+            kwargs.setdefault("initial", next(iter(own)))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def _may_write(self, request: HttpRequest) -> frozenset[UUID] | None:
+        return staff_scope(request.user).within(self.add_roles | self.change_roles)
 
     def choices(self, db_field: ForeignKey[Any, Any], request: HttpRequest) -> QuerySet[Any]:
         """Return what may be chosen for a field: own businesses, and rows that the person may see."""
         model = db_field.remote_field.model
         if model is Business:
-            own = staff_scope(request.user).within(self.add_roles | self.change_roles)
+            own = self._may_write(request)
             return Business.objects.all() if own is None else Business.objects.filter(pk__in=own)
         other = self.admin_site._registry.get(model)
         return other.get_queryset(request) if other else model._default_manager.all()
@@ -189,6 +194,15 @@ class ScopedAdmin(ModelAdmin):
         return super().changelist_view(
             request, {"meaning": self.meaning, "title": title, **(extra_context or {})}
         )
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        # Offered by `has_<deed>_permission`; the page of a deed itself answers 404, 403 or says why not.
+        start = f"{self.model._meta.app_label}_{self.model._meta.model_name}_"
+        return [
+            action
+            for action in super().get_actions_detail(request, object_id)
+            if getattr(self, f"has_{action.action_name.removeprefix(start)}_permission")(request, object_id)
+        ]
 
     def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
         if (row := self.get_object(request, unquote(str(object_id)))) is None:

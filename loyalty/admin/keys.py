@@ -59,6 +59,13 @@ class ApiKeyAdmin(ScopedAdmin):
             kwargs["form"] = ApiKeyForm
         return super().get_form(request, obj, change=change, **kwargs)
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
+    ) -> HttpResponse:
+        # The key is shown right after saving, so one button is enough.
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         key, secret = create_api_key(business=obj.business, scopes=obj.scopes, label=obj.label)
         obj.pk, obj.prefix, obj._state.adding = key.pk, key.prefix, False

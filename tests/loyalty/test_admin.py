@@ -92,6 +92,25 @@ def test_a_chain_is_proposed_by_its_source_and_accepted_by_its_target(client, ow
     assert chain.status == Status.PAUSED
 
 
+def test_a_page_offers_only_what_may_be_decided_now(client, owner, business):
+    chain = draft(business, BusinessFactory())
+    page = reverse("admin:promos_crosspromochain_change", args=[chain.pk])
+
+    def offered() -> list[str]:
+        return [
+            entry["path"].rstrip("/").rsplit("/", 1)[1]
+            for entry in client.get(page).context["actions_detail"]
+        ]
+
+    assert offered() == ["propose"]
+    decide(client, chain, "propose")
+    assert offered() == []
+    client.force_login(StaffFactory(business=chain.target_business).member)
+    assert offered() == ["accept"]
+    decide(client, chain, "accept")
+    assert offered() == ["pause"]
+
+
 def test_a_link_alone_decides_nothing(client, owner, business):
     chain = draft(business, BusinessFactory())
 

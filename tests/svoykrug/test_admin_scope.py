@@ -15,6 +15,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
+from analytics.models import RfmRun, SyncWindow
 from events.models import Event
 from loyalty.models import (
     ApiKey,
@@ -35,6 +36,8 @@ from tests.svoykrug.staff_rows import CANARY, Shop, open_shop
 
 SCHEDULES = (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule)
 
+ANALYTICS = (SyncWindow, RfmRun)
+
 # What each may do: v view, a add, c change, d delete. Nobody else may anything.
 TABLE: dict[type, dict[str, str]] = {
     Business: {"programme": "vac", "owner": "vc"},
@@ -51,6 +54,7 @@ TABLE: dict[type, dict[str, str]] = {
     CrossPromoChain: {"programme": "vac", "owner": "vac"},
     Coupon: {"programme": "v", "owner": "v"},
     Event: {"programme": "v", "owner": "v"},
+    **{model: {"programme": "v"} for model in ANALYTICS},
     **{model: {"programme": "vacd"} for model in SCHEDULES},
 }
 PEOPLE = ("programme", "owner", "cashier", "without_business", "anonymous")
@@ -116,7 +120,7 @@ def test_pages_open_to_whom_the_table_says(clients, own, model, person):
 
 @pytest.mark.parametrize("person", ["owner", "cashier", "without_business"])
 @pytest.mark.parametrize("page", ["change", "history", "delete"])
-@pytest.mark.parametrize("model", [model for model in TABLE if model not in (*SCHEDULES, StatusTier)],
+@pytest.mark.parametrize("model", [model for model in TABLE if model not in (*ANALYTICS, *SCHEDULES, StatusTier)],
                          ids=lambda model: model.__name__)  # fmt: skip
 def test_a_row_of_another_business_is_not_found(clients, other, model, page, person):
     response = clients[person].get(address(model, page, other.rows[model].pk))
