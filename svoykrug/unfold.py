@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import lazy
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
@@ -43,12 +44,12 @@ def _may_read_reports(name: str) -> Callable[[HttpRequest], bool]:
 
 def _table(label: str, title: Any, icon: str) -> dict[str, Any]:
     link = _lazy_address(f"admin:{label.replace('.', '_').lower()}_changelist")
-    return {"title": title, "icon": icon, "link": link, "permission": _may_view(label)}
+    return {"title": capfirst(title), "icon": icon, "link": link, "permission": _may_view(label)}
 
 
 def _report(name: str, title: Any, icon: str) -> dict[str, Any]:
     return {
-        "title": title,
+        "title": capfirst(title),
         "icon": icon,
         "link": _lazy_address(name),
         "permission": _may_read_reports(name),

@@ -254,3 +254,16 @@ def test_the_list_of_purchases_is_never_counted(client, owner, django_assert_max
         client.get(reverse("admin:loyalty_transaction_changelist"))
 
     assert not [query["sql"] for query in asked if "COUNT(" in query["sql"]]
+
+
+def test_staff_sign_in_by_phone_and_password_and_land_in_the_admin(client, owner):
+    client.logout()
+    owner.set_password("long-enough-word")
+    owner.save(update_fields=["password"])
+
+    response = client.post(
+        reverse("admin:login"), {"username": owner.phone, "password": "long-enough-word"}, follow=True
+    )
+
+    assert response.redirect_chain == [(reverse("admin:index"), 302)]
+    assert response.status_code == 200

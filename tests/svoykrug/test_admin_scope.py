@@ -57,6 +57,7 @@ TABLE: dict[type, dict[str, str]] = {
     **{model: {"programme": "v"} for model in ANALYTICS},
     **{model: {"programme": "vacd"} for model in SCHEDULES},
 }
+OWNED = [model for model in TABLE if model not in (*ANALYTICS, *SCHEDULES, StatusTier)]
 PEOPLE = ("programme", "owner", "cashier", "without_business", "anonymous")
 
 
@@ -120,8 +121,7 @@ def test_pages_open_to_whom_the_table_says(clients, own, model, person):
 
 @pytest.mark.parametrize("person", ["owner", "cashier", "without_business"])
 @pytest.mark.parametrize("page", ["change", "history", "delete"])
-@pytest.mark.parametrize("model", [model for model in TABLE if model not in (*ANALYTICS, *SCHEDULES, StatusTier)],
-                         ids=lambda model: model.__name__)  # fmt: skip
+@pytest.mark.parametrize("model", OWNED, ids=lambda model: model.__name__)
 def test_a_row_of_another_business_is_not_found(clients, other, model, page, person):
     response = clients[person].get(address(model, page, other.rows[model].pk))
 
