@@ -62,6 +62,7 @@ def _group(title: Any, *items: dict[str, Any]) -> dict[str, Any]:
 
 # The theme ships no Russian: what is seen most is named here, so that our catalogue carries it.
 THEME_WORDS = (
+    gettext_noop("Welcome back to"),
     gettext_noop("Next"),
     gettext_noop("Previous"),
     gettext_noop("Select value"),
