@@ -1,9 +1,11 @@
 """Fixtures that every test may use. Servers are real: PostgreSQL, Redis, ClickHouse."""
 
+import os
 import re
 import uuid
 
 import pytest
+from django.conf import settings as django_settings
 
 from loyalty.models import Business, Member
 from tests.clickhouse import clickhouse, clickhouse_address, clickhouse_database
@@ -16,6 +18,15 @@ from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
 )
 
 __all__ = ["clickhouse", "clickhouse_address", "clickhouse_database"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def redis_address() -> None:
+    """Give each worker a Redis database of its own, never the one that REDIS_URL names or Celery's."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    address, number = django_settings.REDIS_URL.partition("?")[0], 2 + int(worker.removeprefix("gw")) % 14
+    django_settings.REDIS_URL = f"{address}?db={number}"
+    django_settings.CACHES["default"]["LOCATION"] = django_settings.REDIS_URL
 
 
 @pytest.fixture

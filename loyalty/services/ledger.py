@@ -4,7 +4,7 @@ One purchase and ten thousand go through the same `Ledger`, so they obey the sam
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -50,16 +50,25 @@ class Account:
     # The same lots by the purchase that opened them, and by expiry: what lapses next stands first.
     of_purchase: dict[UUID, list[Lot]] = field(default_factory=dict)
     lapsing: list[tuple[datetime, UUID]] = field(default_factory=list)
+    has_all_lots: bool = False
 
     def hold(self, lot: Lot) -> None:
-        """Know of a lot during this call."""
+        """Know of a lot during this call; one that is known already may have moved since it was stored."""
+        if lot.id in self.lots:
+            return
         self.lots[lot.id] = lot
         if lot.transaction_id:
             self.of_purchase.setdefault(lot.transaction_id, []).append(lot)
         heappush(self.lapsing, (lot.expires_at, lot.id))
 
     def others_by_expiry(self, purchase_id: UUID, *, at: datetime) -> Iterator[Lot]:
-        """Yield the live and pending lots of other purchases; they are sorted only if asked for."""
+        """Yield the live and pending lots of other purchases.
+
+        Most refunds take from their own lot alone, so the others are read only if asked for.
+        """
+        if not self.has_all_lots:
+            _load_lots({self.member_id: self}, all_of=[self.member_id])
+            self.has_all_lots = True
         live = (
             lot for lot in self.lots.values() if lot.transaction_id != purchase_id and lot.expires_at > at
         )
@@ -240,16 +249,14 @@ class Ledger:
 def open_ledger(
     member_ids: Collection[UUID],
     *,
-    refunding: Collection[UUID] = (),
     refunded: Collection[UUID] = (),
     until: datetime,
     recorded_at: datetime,
 ) -> Ledger:
     """Lock the members and load their accounts.
 
-    refunding  members whose lots a refund may touch
-    refunded   stored purchases that refunds name
-    until      the latest moment this call will decide for
+    refunded  stored purchases that refunds name
+    until     the latest moment this call will decide for
 
     A member who does not exist or has left is not among the accounts.
     """
@@ -270,22 +277,27 @@ def open_ledger(
             account = accounts[member_id]
             account.balance, account.pending, account.debt = balance, pending, debt
             account.expires_at = expires_at
-    members_refunding = [pk for pk in refunding if pk in accounts]
-    _load_lots(accounts, refunding=members_refunding, refunded=list(refunded), until=until)
+    lapsing = [pk for pk, account in accounts.items() if account.expires_at and account.expires_at <= until]
+    if lapsing or refunded:
+        _load_lots(accounts, lapsing=lapsing, until=until, refunded=list(refunded))
     _mature(accounts, at=recorded_at)
     return Ledger(accounts, recorded_at=recorded_at)
 
 
 def _load_lots(
-    accounts: dict[UUID, Account], *, refunding: list[UUID], refunded: list[UUID], until: datetime
+    accounts: dict[UUID, Account],
+    *,
+    lapsing: Sequence[UUID] = (),
+    until: datetime | None = None,
+    refunded: Sequence[UUID] = (),
+    all_of: Sequence[UUID] = (),
 ) -> None:
-    """Load lots that will have lapsed by `until`, and those a refund may take from.
+    """Load lots into the accounts.
 
-    The lot of a refunded purchase comes even when it is empty: it names the issuer.
+    lapsing, until  of these members, what will have lapsed by then
+    refunded        of these purchases, even when empty: the lot names the issuer
+    all_of          of these members, all that have something left
     """
-    lapsing = [pk for pk, account in accounts.items() if account.expires_at and account.expires_at <= until]
-    if not (lapsing or refunding):
-        return
     lots = """
         SELECT user_id, id, issuer_id, transaction_id, accrued, remaining, available_from, expires_at
         FROM bonus_lots WHERE
@@ -293,11 +305,11 @@ def _load_lots(
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            {lots} user_id = ANY(%s) AND remaining > 0 AND expires_at <= %s
-            UNION {lots} user_id = ANY(%s) AND remaining > 0
-            UNION {lots} transaction_id = ANY(%s)
+            {lots} user_id = ANY(%s::uuid[]) AND remaining > 0 AND expires_at <= %s
+            UNION {lots} transaction_id = ANY(%s::uuid[])
+            UNION {lots} user_id = ANY(%s::uuid[]) AND remaining > 0
             """,
-            [lapsing, until, refunding, refunded],
+            [list(lapsing), until, list(refunded), list(all_of)],
         )
         for member_id, *values in cursor.fetchall():
             if member_id in accounts:

@@ -140,7 +140,6 @@ class Checkout:
         times = [request.purchased_at or self.at for request in requests]
         self.ledger: Ledger = open_ledger(
             members,
-            refunding=refunding,
             refunded=[stored.id for stored in before_lock.values()],
             until=max(times, default=self.at),
             recorded_at=self.at,
