@@ -16,6 +16,7 @@ from clickhouse_driver import Client
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from analytics.clickhouse.client import with_database
 from svoykrug.embedded.addresses import read_addresses
 from svoykrug.embedded.errors import EmbeddedError
 from svoykrug.embedded.ports import choose_port
@@ -23,6 +24,11 @@ from svoykrug.embedded.process import command_line, reap
 from svoykrug.embedded.servers import Servers
 
 type_of_new_set = Callable[..., Servers]
+
+
+def clickhouse_url() -> str:
+    """The run's ClickHouse by a database that is always there; the tests' own comes with their fixture."""
+    return with_database(settings.CLICKHOUSE_URL, "default")
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def only_redis(new_set: type_of_new_set) -> type_of_new_set:
     """Make a set that uses the test run's own PostgreSQL and ClickHouse as outside servers."""
 
     def make(name: str = ".local") -> Servers:
-        outside = {"DATABASE_URL": settings.DATABASE_URL, "CLICKHOUSE_URL": settings.CLICKHOUSE_URL}
+        outside = {"DATABASE_URL": settings.DATABASE_URL, "CLICKHOUSE_URL": clickhouse_url()}
         return new_set(name, **outside)
 
     return make
@@ -144,7 +150,7 @@ def test_killed_servers_are_noticed_repaired_and_keep_their_data(new_set):
 
 
 def test_a_remembered_port_taken_by_another_is_chosen_anew_and_the_data_stay(new_set):
-    servers = new_set(CLICKHOUSE_URL=settings.CLICKHOUSE_URL, REDIS_URL=settings.REDIS_URL)
+    servers = new_set(CLICKHOUSE_URL=clickhouse_url(), REDIS_URL=settings.REDIS_URL)
     servers.start()
     with psycopg.connect(servers.addresses()["DATABASE_URL"]) as connection:
         connection.execute("CREATE TABLE kept (value text)")
