@@ -1,7 +1,7 @@
 """A purchase or a refund is recorded exactly once: bonuses, coupon and chains in one transaction.
 
 The same code serves one purchase of a till and thousands of a file. It loads what the requests
-need in a fixed number of statements, decides them one by one in their order, and writes by set.
+need in few statements however many they are, decides them one by one in their order, and writes by set.
 """
 
 import json

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from svoykrug.console import Steps
@@ -30,9 +30,7 @@ class Command(BaseCommand):
     ) -> None:
         wanted = [*STEPS, DEMO_STEP] if demo else STEPS
         steps = Steps(self.stdout.write, total=steps_total or len(wanted), done=steps_done)
-        known = get_commands()
         for command, title, arguments in wanted:
             with steps(title):
-                if command in known:
-                    call_command(command, **arguments)
+                call_command(command, **arguments)
                 self.stdout.flush()
