@@ -1,8 +1,9 @@
 from .business import PROGRAMME_CODE, ApiKey, Business, CrmIntegration
 from .journal import AuditLog, ImportJob, ImportRejection, Notification
-from .ledger import Bonus, BonusEntry, BonusLot
+from .ledger import Bonus, BonusEntry, BonusHold, BonusLot
 from .member import Member, ReferralCode, Session, StaffMembership
-from .tier import StatusTier
+from .referral import Referral
+from .tier import StatusTier, TierChange
 from .transaction import ParkedRefund, Transaction
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "AuditLog",
     "Bonus",
     "BonusEntry",
+    "BonusHold",
     "BonusLot",
     "Business",
     "CrmIntegration",
@@ -19,9 +21,11 @@ __all__ = [
     "Member",
     "Notification",
     "ParkedRefund",
+    "Referral",
     "ReferralCode",
     "Session",
     "StaffMembership",
     "StatusTier",
+    "TierChange",
     "Transaction",
 ]

@@ -34,6 +34,13 @@ class Business(ChangingRecord):
         _("own limit of payment by bonuses, %"), max_digits=5, decimal_places=2, null=True, blank=True
     )
     pending_days = models.PositiveSmallIntegerField(_("days before bonuses may be spent"), default=0)
+    no_earn_categories = ArrayField(
+        models.CharField(max_length=200),
+        verbose_name=_("categories that earn nothing"),
+        default=list,
+        blank=True,
+        help_text=_("Purchases and lines of these categories bring no bonuses: tobacco, gift cards."),
+    )
     requires_presence_code = models.BooleanField(_("asks for the member's code"), default=True)
     credit_limit_rub = MoneyField(_("credit limit, ₽"), null=True, blank=True)
     stops_accrual_over_limit = models.BooleanField(_("stops giving bonuses over the limit"), default=False)

@@ -14,10 +14,13 @@ from svoykrug.db.models import Index, MoneyField, Record, SyncXidField, append_o
 class Bonus(Record):
     """A member's balance, kept by the transaction that writes the entries; the entries are the truth.
 
-    balance     sum of the member's entries outside pending lots, debt and write-offs apart
-    pending     in lots that could not be spent yet when this row was last written
-    debt        taken back by refunds beyond what the member still had
-    expires_at  the soonest expiry among lots with something left; past it, count the lots
+    balance         sum of the member's entries outside pending lots, debt and write-offs apart
+    pending         in lots that could not be spent yet when this row was last written
+    debt            taken back by refunds beyond what the member still had
+    expires_at      the soonest expiry among lots with something left; past it, count the lots
+    entries         how many entries the member has: the position of the last one
+    turnover_bound  roubles; the qualifying turnover at or after `turnover_as_of` is not above it,
+                    so a purchase adds the year up only when this reaches the next tier
     """
 
     member = models.ForeignKey(
@@ -32,6 +35,9 @@ class Bonus(Record):
     pending = MoneyField(_("pending"), default=Decimal("0.00"))
     debt = MoneyField(_("debt"), default=Decimal("0.00"))
     expires_at = models.DateTimeField(_("soonest expiry"), null=True, blank=True)
+    entries = models.PositiveIntegerField(default=0, editable=False)
+    turnover_bound = MoneyField(default=Decimal("0.00"), editable=False)
+    turnover_as_of = models.DateTimeField(null=True, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -122,6 +128,11 @@ class BonusEntry(Record):
 
     Debt, its repayment and write-offs hang on the lot of the purchase they come from, but only
     a repayment changes that lot: debt and write-off say what could not be taken from any lot.
+
+    The entries of a member form a chain, which the database checks on every insert:
+    position     1, 2, 3 … in the order of recording
+    total_after  balance and pending together after this entry
+    debt_after   debt after this entry
     """
 
     class Kind(models.TextChoices):
@@ -143,6 +154,9 @@ class BonusEntry(Record):
     )
     kind = models.CharField(_("kind"), max_length=14, choices=Kind)
     amount = MoneyField()
+    position = models.PositiveIntegerField(editable=False)
+    total_after = MoneyField(editable=False)
+    debt_after = MoneyField(default=Decimal("0.00"), editable=False)
     transaction = models.ForeignKey(
         "Transaction", models.PROTECT, db_index=False, null=True, blank=True, related_name="entries"
     )
@@ -173,8 +187,12 @@ class BonusEntry(Record):
                 ),
             ),
             models.CheckConstraint(
-                name="bonus_entries_redemption_names_honourer",
-                condition=~Q(kind="redemption") | Q(honoured_by__isnull=False),
+                name="bonus_entries_spending_names_honourer",
+                condition=~Q(kind__in=["redemption", "restoration"]) | Q(honoured_by__isnull=False),
+            ),
+            models.UniqueConstraint(fields=["member", "position"], name="idx_bonus_entries_user_position"),
+            models.CheckConstraint(
+                name="bonus_entries_after_never_negative", condition=Q(total_after__gte=0, debt_after__gte=0)
             ),
         ]
         indexes = [
@@ -192,3 +210,41 @@ class BonusEntry(Record):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount}"
+
+
+class BonusHoldQuerySet(models.QuerySet["BonusHold"]):
+    def live(self, at: datetime) -> "BonusHoldQuerySet":
+        """Holds that keep bonuses from being spent elsewhere at that moment."""
+        return self.filter(released_at=None, expires_at__gt=at)
+
+
+class BonusHold(Record):
+    """Bonuses set aside for a purchase that was quoted. It lowers what is available, not the balance.
+
+    One that ran out counts no more, whether or not anybody released it.
+    """
+
+    member = models.ForeignKey(
+        "Member", models.CASCADE, db_column="user_id", db_index=False, related_name="holds"
+    )
+    business = models.ForeignKey("Business", models.CASCADE, db_index=False, related_name="holds")
+    amount = MoneyField(_("amount"))
+    expires_at = models.DateTimeField(_("holds until"))
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    objects = BonusHoldQuerySet.as_manager()
+
+    class Meta:
+        db_table = "bonus_holds"
+        verbose_name = _("hold of bonuses")
+        verbose_name_plural = _("holds of bonuses")
+        constraints = [
+            models.CheckConstraint(name="bonus_holds_amount_positive", condition=Q(amount__gt=0)),
+        ]
+        indexes = [
+            Index(fields=["member", "expires_at"], name="idx_bonus_holds_user"),
+            Index(fields=["business"], name="idx_bonus_holds_business"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.amount)

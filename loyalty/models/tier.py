@@ -1,10 +1,11 @@
 """Status tiers: what a level of yearly turnover gives."""
 
 from django.db import models
+from django.db.models import F
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from svoykrug.db.models import ChangingRecord, MoneyField
+from svoykrug.db.models import ChangingRecord, Index, MoneyField, Record, append_only
 
 
 class StatusTier(ChangingRecord):
@@ -45,3 +46,45 @@ class StatusTier(ChangingRecord):
 
     def __str__(self) -> str:
         return self.name_en if (get_language() or "").startswith("en") else self.name
+
+
+class TierChange(Record):
+    """A member's step from one tier to another. `created_at` is when it took effect."""
+
+    class Reason(models.TextChoices):
+        RISE = "rise", _("turnover reached")
+        REVIEW = "review", _("review")
+        STAFF = "staff", _("by the programme")
+
+    member = models.ForeignKey(
+        "Member", models.CASCADE, db_column="user_id", db_index=False, related_name="tier_changes"
+    )
+    from_level = models.PositiveSmallIntegerField(_("from level"))
+    to_level = models.PositiveSmallIntegerField(_("to level"))
+    reason = models.CharField(_("reason"), max_length=6, choices=Reason)
+    turnover_rub = MoneyField(_("turnover then, ₽"))
+    transaction = models.ForeignKey(
+        "Transaction", models.PROTECT, db_index=False, null=True, blank=True, related_name="tier_changes"
+    )
+
+    class Meta:
+        db_table = "tier_changes"
+        verbose_name = _("change of tier")
+        verbose_name_plural = _("changes of tier")
+        constraints = [
+            models.CheckConstraint(
+                name="tier_changes_is_a_change", condition=~models.Q(from_level=models.F("to_level"))
+            ),
+        ]
+        indexes = [
+            Index("member", F("created_at").desc(), name="idx_tier_changes_user"),
+            Index(
+                fields=["transaction"],
+                condition=models.Q(transaction__isnull=False),
+                name="idx_tier_changes_transaction",
+            ),
+        ]
+        triggers = [append_only()]
+
+    def __str__(self) -> str:
+        return f"{self.from_level} → {self.to_level}"

@@ -1,0 +1,61 @@
+"""Invitations: who brought whom, and what came of it."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from svoykrug.db.models import ChangingRecord, Index
+
+
+class Referral(ChangingRecord):
+    """A newcomer who joined by an inviter's code; at most one per newcomer.
+
+    joined    the newcomer has not made the purchase that rewards both
+    rewarded  both got their bonuses, pending until `settled_at` plus the waiting time
+    voided    that purchase was refunded in time, and the bonuses were taken back
+    refused   a guard said no: `reason` names it
+    """
+
+    class Status(models.TextChoices):
+        JOINED = "joined", _("joined")
+        REWARDED = "rewarded", _("rewarded")
+        VOIDED = "voided", _("voided")
+        REFUSED = "refused", _("refused")
+
+    inviter = models.ForeignKey(
+        "Member", models.CASCADE, db_index=False, related_name="invitations", verbose_name=_("inviter")
+    )
+    newcomer = models.ForeignKey(
+        "Member", models.CASCADE, db_index=False, related_name="joined_by", verbose_name=_("newcomer")
+    )
+    code = models.CharField(_("code"), max_length=16)
+    status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.JOINED)
+    reason = models.CharField(_("reason"), max_length=60, blank=True)
+    transaction = models.ForeignKey(
+        "Transaction", models.PROTECT, db_index=False, null=True, blank=True, related_name="referrals"
+    )
+    settled_at = models.DateTimeField(_("rewarded"), null=True, blank=True)
+
+    class Meta:
+        db_table = "referrals"
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        constraints = [
+            models.UniqueConstraint(fields=["newcomer"], name="idx_referrals_newcomer"),
+            models.CheckConstraint(name="referrals_not_oneself", condition=~Q(inviter=F("newcomer"))),
+            models.CheckConstraint(
+                name="referrals_rewarded_by_a_purchase",
+                condition=~Q(status="rewarded") | Q(transaction__isnull=False, settled_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            Index("inviter", F("settled_at").desc(), name="idx_referrals_inviter"),
+            Index(
+                fields=["transaction"],
+                condition=Q(transaction__isnull=False),
+                name="idx_referrals_transaction",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.inviter} → {self.newcomer}"
