@@ -21,7 +21,7 @@ FROM (
         coalesce(sum(amount) FILTER (WHERE kind NOT IN ('debt', 'write_off')) OVER member, 0) AS total,
         coalesce(-sum(amount) FILTER (WHERE kind = 'debt') OVER member, 0)
             + coalesce(sum(amount) FILTER (WHERE kind = 'debt_repayment') OVER member, 0) AS debt
-    FROM bonus_entries WINDOW member AS (PARTITION BY user_id ORDER BY recorded_at, id)
+    FROM bonus_entries WINDOW member AS (PARTITION BY user_id ORDER BY sync_xid, id)
 ) AS c WHERE c.id = bonus_entries.id;
 ALTER TABLE bonus_entries ENABLE TRIGGER USER;
 UPDATE bonuses SET
