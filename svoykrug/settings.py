@@ -159,6 +159,13 @@ LOT_LIFETIME_DAYS = env.int("LOT_LIFETIME_DAYS", default=365)
 TURNOVER_WINDOW_DAYS = env.int("TURNOVER_WINDOW_DAYS", default=365)
 MAX_FUTURE_HOURS = env.int("MAX_FUTURE_HOURS", default=24)
 PARKED_REFUND_DAYS = env.int("PARKED_REFUND_DAYS", default=30)
+# A newcomer's first purchase of this much rewards both sides of an invitation; their bonuses wait
+# some days, and an inviter is rewarded for so many invitations in a calendar month.
+REFERRAL_MIN_PURCHASE_RUB = Decimal(env.str("REFERRAL_MIN_PURCHASE_RUB", default="500.00"))
+REFERRAL_NEWCOMER_BONUS = Decimal(env.str("REFERRAL_NEWCOMER_BONUS", default="150.00"))
+REFERRAL_INVITER_BONUS = Decimal(env.str("REFERRAL_INVITER_BONUS", default="300.00"))
+REFERRAL_PENDING_DAYS = env.int("REFERRAL_PENDING_DAYS", default=14)
+REFERRAL_MONTHLY_LIMIT = env.int("REFERRAL_MONTHLY_LIMIT", default=10)
 # A purchase above this is stored and flagged in its explanation; it is never lost.
 LARGE_PURCHASE_RUB = Decimal(env.str("LARGE_PURCHASE_RUB", default="1000000.00"))
 # What no till can mean: refused.
