@@ -4,10 +4,8 @@ Codes and counters live in Redis, so a request that is rolled back still counts,
 never sees a code. A code is kept as a keyed hash under a keyed hash of the phone.
 """
 
-import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -16,44 +14,15 @@ from django.conf import settings
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from loyalty.errors import CodeRefused, CodesUnavailable, TooManyRequests
+from loyalty.errors import CodeRefused, CodesUnavailable
 from loyalty.models import Member
 from loyalty.phones import normalise_phone
 from loyalty.services.code_delivery import deliver_code
 from loyalty.services.enrolment import join
+from loyalty.services.limits import DAY, HOUR, MINUTE, Limit, count, keyed_hash
 from svoykrug.redis_client import redis_client
 
 CODE_DIGITS = 6
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `most` times for one `subject` in a window of `seconds`."""
-
-    name: str
-    subject: str
-    most: int
-    seconds: int
-
-    def key(self, at: datetime) -> str:
-        return f"otp:{self.name}:{_keyed_hash(self.subject)}:{int(at.timestamp()) // self.seconds}"
-
-    def seconds_left(self, at: datetime) -> int:
-        return self.seconds - int(at.timestamp()) % self.seconds
-
-
-# Counts against every limit or, when one of them is spent, against none; returns that one's number.
-TAKE = """
-for i, key in ipairs(KEYS) do
-  if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[2 * i - 1]) then return i end
-end
-for i, key in ipairs(KEYS) do
-  redis.call('INCR', key)
-  redis.call('EXPIRE', key, ARGV[2 * i])
-end
-return 0
-"""
 
 # Counts a try before its code is looked at, so parallel guesses cannot outrun the count.
 TRY = """
@@ -84,10 +53,10 @@ def request_code(phone: str, *, ip: str, at: datetime) -> None:
     code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
     _count(
         [
-            Limit("request-phone", phone, settings.OTP_REQUESTS_PER_PHONE, 15 * MINUTE),
-            Limit("request-phone-day", phone, settings.OTP_REQUESTS_PER_PHONE_AND_DAY, DAY),
-            Limit("request-address", ip, settings.OTP_REQUESTS_PER_ADDRESS, HOUR),
-            Limit("request-all", "", settings.OTP_REQUESTS_IN_ALL, HOUR),
+            Limit("otp:request-phone", phone, settings.OTP_REQUESTS_PER_PHONE, 15 * MINUTE),
+            Limit("otp:request-phone-day", phone, settings.OTP_REQUESTS_PER_PHONE_AND_DAY, DAY),
+            Limit("otp:request-address", ip, settings.OTP_REQUESTS_PER_ADDRESS, HOUR),
+            Limit("otp:request-all", "", settings.OTP_REQUESTS_IN_ALL, HOUR),
         ],
         at,
     )
@@ -114,7 +83,7 @@ def verify_code(
     Raises InvalidPhone, CodeRefused, TooManyRequests or CodesUnavailable.
     """
     phone = normalise_phone(phone)
-    _count([Limit("verify-address", ip, settings.OTP_ATTEMPTS_PER_ADDRESS, HOUR)], at)
+    _count([Limit("otp:verify-address", ip, settings.OTP_ATTEMPTS_PER_ADDRESS, HOUR)], at)
     if not _spend_code(phone, code, at):
         raise CodeRefused(_("The code is wrong or too old. Ask for a new one."), field="code")
 
@@ -138,27 +107,16 @@ def _spend_code(phone: str, code: str, at: datetime) -> bool:
 
 
 def _count(limits: list[Limit], at: datetime) -> None:
-    keys = [limit.key(at) for limit in limits]
-    arguments = [figure for limit in limits for figure in (limit.most, limit.seconds)]
     try:
-        spent = cast("int", redis_client().eval(TAKE, len(keys), *keys, *arguments))
+        count(limits, at)
     except redis.RedisError as error:
         raise CodesUnavailable(_("Sign-in does not work for the moment.")) from error
-    if spent:
-        raise TooManyRequests(
-            _("Too many tries. Wait a little and repeat."), retry_after=limits[spent - 1].seconds_left(at)
-        )
 
 
 def _code_key(phone: str) -> str:
-    return f"otp:code:{_keyed_hash(phone)}"
+    return f"otp:code:{keyed_hash(phone)}"
 
 
 def _digest(phone: str, code: str) -> str:
     """Tie the code to its phone, so the same digits for another phone look different."""
-    return _keyed_hash(f"{phone}:{code.strip()}")
-
-
-def _keyed_hash(text: str) -> str:
-    """Six digits are guessed from a plain hash in a second; without SECRET_KEY they are not."""
-    return hmac.new(settings.SECRET_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return keyed_hash(f"{phone}:{code.strip()}")
