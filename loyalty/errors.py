@@ -48,6 +48,20 @@ class CodeRefused(DomainError):
     status = 401
 
 
+class PresenceCodeInvalid(DomainError):
+    """The member code is wrong, spent or too old, or the till is locked for details["retry_after"] s."""
+
+    code = "presence_code_invalid"
+    status = 403
+
+
+class PresenceUnavailable(DomainError):
+    """The store of presence codes is away."""
+
+    code = "unavailable"
+    status = 503
+
+
 class SessionRefused(DomainError):
     """The refresh token is unknown, spent, revoked or too old."""
 

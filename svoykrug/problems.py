@@ -30,6 +30,7 @@ TITLES = {
     "external_id_reused": gettext_lazy("The receipt is already recorded with other content"),
     "refund_unlinked": gettext_lazy("The refund names no purchase"),
     "refund_exceeds_purchase": gettext_lazy("The refund is larger than what is left of the purchase"),
+    "presence_code_invalid": gettext_lazy("The member code did not fit"),
     "coupon_not_redeemable": gettext_lazy("The coupon cannot be redeemed"),
     "accrual_stopped": gettext_lazy("Bonuses are not given here now"),
     "throttled": gettext_lazy("Too many requests"),

@@ -184,10 +184,23 @@ OTP_ATTEMPTS_PER_ADDRESS = env.int("OTP_ATTEMPTS_PER_ADDRESS", default=200)
 # How many of our own proxies stand in front and append to X-Forwarded-For. Behind one, 0 would make
 # all callers one address and share its limits.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
-# A function (phone, code); the default one works in development only.
+# A function (phone, code, purpose); the default one works in development only.
 OTP_DELIVERY = env.str("OTP_DELIVERY", default="loyalty.services.code_delivery.to_console")
 ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", default=15)
 REFRESH_TOKEN_DAYS = env.int("REFRESH_TOKEN_DAYS", default=30)
+
+# --- Presence: the code a member shows to spend bonuses -------------------------------------------
+PRESENCE_CODE_SECONDS = env.int("PRESENCE_CODE_SECONDS", default=60)
+# A code with less left is not shown again: the cashier would not get it typed in.
+PRESENCE_LEAST_SECONDS = env.int("PRESENCE_LEAST_SECONDS", default=15)
+# So many wrong codes at one till within the window lock it.
+PRESENCE_TRIES = env.int("PRESENCE_TRIES", default=5)
+PRESENCE_WINDOW_SECONDS = env.int("PRESENCE_WINDOW_SECONDS", default=900)
+PRESENCE_LOCK_SECONDS = env.int("PRESENCE_LOCK_SECONDS", default=900)
+# How long the receipt that used a code may be sent again with it.
+PRESENCE_REPEAT_SECONDS = env.int("PRESENCE_REPEAT_SECONDS", default=900)
+# Codes one till may have sent to phones in an hour; a phone's own limits are those of OTP_REQUESTS.
+PRESENCE_SENT_PER_TILL = env.int("PRESENCE_SENT_PER_TILL", default=300)
 
 LOGIN_URL = "member-sign-in"
 # Of the staff's password page; members' own says itself where it leads.
