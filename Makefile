@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PORT ?= 8000
 ARGS ?=
+ONLY ?=
 
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
@@ -40,6 +41,10 @@ stop: ## stop the embedded servers; the data stay
 .PHONY: test
 test: .venv/.development ## run every test against real servers: make test [ARGS="tests/loyalty -k tier"]
 	@$(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 $(NO_SKIPS) $(ARGS)
+
+.PHONY: bench
+bench: .venv/.runtime ## measure speed beside a yardstick of the same run: make bench [ONLY=NAME,NAME]
+	@$(MANAGE) services exec -- $(BIN)/python -m tests.bench --only "$(ONLY)"
 
 .PHONY: lint
 lint: .venv/.development ## check style, types and missing migrations

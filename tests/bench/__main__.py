@@ -1,0 +1,40 @@
+"""Measure how fast the product is, as ratios to yardsticks of the same run: `make bench`."""
+
+import argparse
+import os
+import sys
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", default="", metavar="NAME[,NAME]", help="measure these alone")
+    options = parser.parse_args()
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "svoykrug.settings")
+    os.environ["DEBUG"] = "false"
+    import django
+
+    django.setup()
+    from tests.bench import figures
+    from tests.bench.machine import commit, machine
+    from tests.bench.report import FILE, table, write
+    from tests.bench.world import NotDurable, own_databases
+
+    try:
+        wanted = figures.chosen(options.only)
+        here = machine()
+        with own_databases():
+            results = {}
+            for name, run in wanted.items():
+                print(f"{name} …", file=sys.stderr, flush=True)
+                results[name] = run()
+    except (figures.UnknownFigure, NotDurable) as error:
+        sys.exit(str(error))
+    write(here, commit(), results)
+    print(", ".join(f"{name} {value}" for name, value in here.items()) + f", commit {commit()}\n")
+    print(table(results))
+    print(f"\nWritten to {FILE.relative_to(FILE.parent.parent)}.")
+
+
+if __name__ == "__main__":
+    main()
