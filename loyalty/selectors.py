@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -108,12 +109,16 @@ def active_members(*, phones: Collection[str], cards: Collection[str]) -> dict[s
     return by | {f"card:{card}": pk for _, card, pk in rows if card in wanted_cards}
 
 
-def find_member(*, phone: str | None = None, card: str | None = None) -> Member:
-    """Return the member of that phone (E.164) or card number.
+def find_member(
+    *, phone: str | None = None, card: str | None = None, member_id: UUID | None = None
+) -> Member:
+    """Return the member of that phone (E.164), card number or id.
 
     Raises MemberNotFound; members who left the programme are not found.
     """
-    by = {"phone": phone} if phone else {"card_number": card}
+    by: dict[str, Any] = (
+        {"pk": member_id} if member_id else {"phone": phone} if phone else {"card_number": card}
+    )
     member = (
         Member.objects.select_related("status_tier").filter(is_active=True, anonymised_at=None, **by).first()
     )

@@ -47,11 +47,17 @@ def own_codes(settings):
 
 @pytest.fixture
 def sent_code(caplog, own_codes):
-    """Return the last code that reached the console for a phone."""
+    """Return the last sign-in code that reached the console for a phone."""
+    return lambda phone: last_on_console(caplog, "Sign-in code", phone)
 
-    def last(phone: str) -> str:
-        lines = [record.getMessage() for record in caplog.records if record.name == "svoykrug.codes"]
-        found = [re.fullmatch(rf"Sign-in code for {re.escape(phone)}: (\d{{6}})", line) for line in lines]
-        return [match[1] for match in found if match][-1]
 
-    return last
+@pytest.fixture
+def told_code(caplog, own_codes):
+    """Return the last code to tell a cashier that reached the console for a phone."""
+    return lambda phone: last_on_console(caplog, "Code to tell the cashier", phone)
+
+
+def last_on_console(caplog, words: str, phone: str) -> str:
+    lines = [record.getMessage() for record in caplog.records if record.name == "svoykrug.codes"]
+    found = [re.fullmatch(rf"{words} for {re.escape(phone)}: (\d{{6}})", line) for line in lines]
+    return [match[1] for match in found if match][-1]

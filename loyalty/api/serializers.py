@@ -69,6 +69,15 @@ class BalanceOut(serializers.Serializer[Any]):
     next_available_on = serializers.DateTimeField(allow_null=True)
 
 
+class CodeOut(serializers.Serializer[Any]):
+    """What the member shows at a till."""
+
+    code = serializers.CharField(help_text="Six digits.")
+    expires_at = serializers.DateTimeField()
+    seconds_left = serializers.IntegerField(help_text="Ask again when they are over.")
+    qr = serializers.CharField(help_text="What the QR carries.")
+
+
 class EntryOut(serializers.Serializer[Any]):
     """One change of the member's bonuses; above zero came in, below zero went out."""
 

@@ -11,5 +11,6 @@ urlpatterns = [
     path("auth/logout", views.LogoutView.as_view()),
     path("me", views.MeView.as_view()),
     path("me/balance", views.BalanceView.as_view()),
+    path("me/code", views.CodeView.as_view()),
     path("me/entries", views.EntriesView.as_view()),
 ]

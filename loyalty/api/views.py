@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from loyalty.api.authentication import ApiKeyAuthentication, IsMember, MemberTokenAuthentication
 from loyalty.api.serializers import (
     BalanceOut,
+    CodeOut,
     EntryOut,
     ListQuery,
     MeOut,
@@ -27,6 +28,7 @@ from loyalty.api.serializers import (
 from loyalty.models import BonusEntry
 from loyalty.selectors import wallet
 from loyalty.services.otp import request_code, verify_code
+from loyalty.services.presence import issue_code
 from loyalty.services.sessions import close_session, open_session, refresh_session
 from svoykrug.middleware import client_address
 from svoykrug.pagination import NewestFirst
@@ -143,6 +145,27 @@ class BalanceView(MemberView):
     )
     def get(self, request: Request) -> Response:
         return Response(BalanceOut(wallet(request.user.pk, at=timezone.now())).data)
+
+
+class CodeView(MemberView):
+    @describe(
+        operation_id="my_code",
+        summary="The code to show at a till",
+        description="Lives 60 seconds, works for one purchase. The same until too little of it is left.",
+        answers={200: CodeOut},
+        problems=(401, 403, 503),
+        auth=MEMBER,
+    )
+    def get(self, request: Request) -> Response:
+        at = timezone.now()
+        shown = issue_code(request.user.pk, at=at)
+        answer = {
+            "code": shown.code,
+            "expires_at": shown.expires_at,
+            "seconds_left": shown.seconds_left(at),
+            "qr": shown.qr,
+        }
+        return Response(CodeOut(answer).data, headers={"Cache-Control": "no-store"})
 
 
 class EntriesView(MemberView):

@@ -141,7 +141,8 @@ def member_of_code(code: str, *, till: UUID, at: datetime, receipt: str | None =
 
     code     as shown, scanned or typed: with QR_PREFIX, with spaces
     till     id of the API key, or of the cashier's member
-    receipt  a spent code still names its member to the receipt that spent it
+    receipt  `receipt_name` of the purchase, if it is one: a spent code still names its member to
+             the receipt that spent it
 
     Raises PresenceCodeInvalid, having counted a wrong try of the till, or PresenceUnavailable.
     """
@@ -156,8 +157,8 @@ def check_code(code: str, member_id: UUID, *, till: UUID, at: datetime, receipt:
 def spend_code(code: str, member_id: UUID, *, receipt: str, at: datetime) -> None:
     """Use the code up for this receipt; the last check of a purchase, under the member's lock.
 
-    receipt  names the receipt among all businesses', such as f"{business_id}:{external_id}"; the
-             same one may spend the code again for PRESENCE_REPEAT_SECONDS: a till's repeat after a crash
+    receipt  its `receipt_name`; the same one may spend the code again for PRESENCE_REPEAT_SECONDS:
+             a till's repeat after a crash
 
     Raises PresenceCodeInvalid when the code is not the member's, ran out or belongs to another
     receipt, or PresenceUnavailable.
@@ -168,6 +169,11 @@ def spend_code(code: str, member_id: UUID, *, receipt: str, at: datetime) -> Non
         spent = redis_client().eval(SPEND, 3, _code_key(_digits(code)), *pointers, *arguments)
     if not spent:
         raise _invalid("presence_code")
+
+
+def receipt_name(business_id: UUID, external_id: str) -> str:
+    """Return what tells a receipt from those of all businesses."""
+    return f"{business_id}:{external_id}"
 
 
 def _issue(kind: str, member_id: UUID, *, seconds: int, least: int, at: datetime) -> PresenceCode:

@@ -19,8 +19,8 @@ MOST_LINES = 500
 MOST_TEXT = 200
 
 
-class MemberRef(StrictSerializer):
-    """Who buys: exactly one of the two."""
+class MemberContact(StrictSerializer):
+    """A member who is not at the till: exactly one of the two."""
 
     phone = serializers.CharField(required=False, max_length=40)
     card = serializers.CharField(required=False, max_length=64)
@@ -33,8 +33,18 @@ class MemberRef(StrictSerializer):
 
     def validate(self, attrs: dict[str, str]) -> dict[str, str]:
         if len(attrs) != 1:
-            raise ValidationError(_("Name the member by exactly one of phone and card."), code="one_of")
+            names = ", ".join(self.fields)
+            detail = _("Name the member by exactly one of: %(names)s.") % {"names": names}
+            raise ValidationError(detail, code="one_of")
         return attrs
+
+
+class MemberRef(MemberContact):
+    """Who buys: exactly one of the three."""
+
+    code = serializers.CharField(
+        required=False, max_length=32, help_text="From the member's page: digits, or all that the QR carries."
+    )
 
 
 class LineIn(StrictSerializer):
@@ -79,6 +89,7 @@ class PurchaseIn(StrictSerializer):
 
 class BatchPurchaseIn(PurchaseIn):
     kind = serializers.ChoiceField(choices=["purchase"], required=False)
+    member = MemberContact()
 
 
 class BatchRefundIn(StrictSerializer):
@@ -89,7 +100,7 @@ class BatchRefundIn(StrictSerializer):
         help_text="External id of the purchase. A refund that comes first is parked and needs `member`.",
     )  # fmt: skip
     amount = AmountField(help_text="Roubles given back.")
-    member = MemberRef(required=False)
+    member = MemberContact(required=False)
     category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
     purchased_at = MomentField(required=False)
 
@@ -184,7 +195,7 @@ class BatchRowIn(StrictSerializer):
     kind = serializers.ChoiceField(choices=Transaction.Kind.choices, default=Transaction.Kind.PURCHASE)
     external_id = serializers.CharField(max_length=MOST_TEXT)
     refund_of = serializers.CharField(required=False, allow_null=True, help_text="Refunds only.")
-    member = MemberRef(required=False, help_text="A refund takes its purchase's member if not given.")
+    member = MemberContact(required=False, help_text="A refund takes its purchase's member if not given.")
     amount = AmountField()
     category = serializers.CharField(required=False)
     lines = LineIn(many=True, required=False, help_text="Purchases only.")
@@ -218,6 +229,14 @@ class TransactionsQuery(PeriodQuery):
     member = serializers.UUIDField(required=False)
     external_id = serializers.CharField(required=False, max_length=MOST_TEXT)
     kind = serializers.ChoiceField(choices=Transaction.Kind.choices, required=False)
+
+
+class PresenceCodeIn(StrictSerializer):
+    member = MemberContact()
+
+
+class PresenceCodeSentOut(serializers.Serializer[Any]):
+    expires_in = serializers.IntegerField(help_text="Seconds the code lives.")
 
 
 class MemberOut(serializers.Serializer[Any]):

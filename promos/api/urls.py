@@ -10,4 +10,5 @@ urlpatterns = [
     path("transactions/<uuid:transaction_id>", views.TransactionView.as_view()),
     path("transactions/<uuid:transaction_id>/refunds", views.RefundsView.as_view()),
     path("members/lookup", views.MemberLookupView.as_view()),
+    path("members/presence-code", views.MemberPresenceCodeView.as_view()),
 ]

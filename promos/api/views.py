@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -13,14 +14,17 @@ from rest_framework.response import Response
 
 from loyalty.api.authentication import ApiKeyAuthentication, HasScope, MemberTokenAuthentication
 from loyalty.errors import RefundUnlinked
-from loyalty.models import ApiKey, Transaction
+from loyalty.models import ApiKey, Member, Transaction
 from loyalty.selectors import find_member, wallet
+from loyalty.services.presence import member_of_code, receipt_name, send_code_if_known
 from promos.api.batch import read_batch, record_batch
 from promos.api.serializers import (
     BatchIn,
     BatchOut,
     MemberOut,
     MemberRef,
+    PresenceCodeIn,
+    PresenceCodeSentOut,
     PurchaseIn,
     RefundIn,
     RefundOut,
@@ -55,6 +59,21 @@ class TillView(GenericAPIView[Any]):
         own = Transaction.objects.filter(business=self.request.auth.business)
         return own.prefetch_related(with_coupons_issued())
 
+    def member_named(self, reference: dict[str, str], *, external_id: str | None = None) -> Member:
+        """Return the member of a MemberRef; a wrong code counts against the key.
+
+        external_id  of the purchase; once that is recorded its member stands, since the code of a
+                     late repeat has long run out
+        """
+        if "code" not in reference:
+            return find_member(**reference)
+        recorded = self.own_transactions().filter(external_id=external_id).first() if external_id else None
+        if recorded:
+            return find_member(member_id=recorded.member_id)
+        key, at = self.request.auth, timezone.now()
+        receipt = receipt_name(key.business_id, external_id) if external_id else None
+        return find_member(member_id=member_of_code(reference["code"], till=key.pk, at=at, receipt=receipt))
+
     def recorded(self, transaction: Transaction, *, created: bool, body: type[TransactionOut]) -> Response:
         """Answer from the stored row alone, so that a first answer and a repeat are the same."""
         prefetch_related_objects([transaction], with_coupons_issued())
@@ -80,7 +99,7 @@ class TransactionsView(TillView):
         asked = PurchaseIn(data=request.data)
         asked.is_valid(raise_exception=True)
         given = dict(asked.validated_data)
-        member = find_member(**given.pop("member"))
+        member = self.member_named(given.pop("member"), external_id=given["external_id"])
         purchase = PurchaseRequest(
             business=request.auth.business,
             member_id=member.pk,
@@ -192,10 +211,11 @@ class MemberLookupView(TillView):
 
     @describe(
         operation_id="lookup_member",
-        summary="A member by phone or card",
+        summary="A member by phone, card or the code on the member's page",
+        description="A code stays unspent. Five wrong ones within 15 minutes lock the key's codes for 15.",
         parameters=[MemberRef],
         answers={200: MemberOut},
-        problems=(400, 401, 403, 404),
+        problems=(400, 401, 403, 404, 503),
         auth=TILL,
     )
     def get(self, request: Request) -> Response:
@@ -205,7 +225,8 @@ class MemberLookupView(TillView):
             given["phone"] = "+" + given["phone"][1:]
         asked = MemberRef(data=given)
         asked.is_valid(raise_exception=True)
-        member, business, at = find_member(**asked.validated_data), request.auth.business, timezone.now()
+        member = self.member_named(asked.validated_data)
+        business, at = request.auth.business, timezone.now()
         member.available = wallet(member.pk, at=at).available
         own_cap = business.redemption_cap_percent
         caps = [member.status_tier.redemption_cap_percent, *([] if own_cap is None else [own_cap])]
@@ -213,3 +234,23 @@ class MemberLookupView(TillView):
         coupons = Coupon.objects.valid(at).filter(member_id=member.pk, business=business)
         member.coupons_here = coupons.select_related("business").order_by("valid_until", "pk")
         return Response(MemberOut(member).data)
+
+
+class MemberPresenceCodeView(TillView):
+    scopes = {"POST": Scope.PURCHASES_WRITE}
+
+    @describe(
+        operation_id="send_presence_code",
+        summary="Send a code to the phone of a member who cannot show one",
+        description="The member tells the cashier its digits. The answer is the same for an unknown member.",
+        request=PresenceCodeIn,
+        answers={202: PresenceCodeSentOut},
+        problems=(400, 401, 403, 413, 415, 429, 503),
+        auth=TILL,
+    )
+    def post(self, request: Request) -> Response:
+        asked = PresenceCodeIn(data=request.data)
+        asked.is_valid(raise_exception=True)
+        send_code_if_known(**asked.validated_data["member"], till=request.auth.pk, at=timezone.now())
+        answer = {"expires_in": settings.OTP_LIFETIME_SECONDS}
+        return Response(answer, status=status.HTTP_202_ACCEPTED)

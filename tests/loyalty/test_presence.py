@@ -31,21 +31,6 @@ def till():
     return uuid4()
 
 
-@pytest.fixture
-def told_code(caplog):
-    """Return the last code to tell the cashier that reached the console for a phone."""
-
-    def last(phone: str) -> str:
-        lines = [record.getMessage() for record in caplog.records if record.name == "svoykrug.codes"]
-        found = [
-            re.fullmatch(rf"Code to tell the cashier for {re.escape(phone)}: (\d{{6}})", line)
-            for line in lines
-        ]
-        return [match[1] for match in found if match][-1]
-
-    return last
-
-
 def after(seconds):
     return NOON + timedelta(seconds=seconds)
 
