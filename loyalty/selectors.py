@@ -1,20 +1,24 @@
 """Reads that join or add up, for pages, endpoints and exports."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from dateutil.relativedelta import relativedelta
 from django.conf import settings
 from django.db.models import Min, Q, Sum
+from django.utils import timezone
 
 from loyalty.errors import MemberNotFound
-from loyalty.models import Bonus, BonusEntry, BonusLot, Member, StatusTier, Transaction
+from loyalty.models import Bonus, BonusEntry, BonusLot, Member, StatusTier, TierChange, Transaction
 from svoykrug.money import ZERO
 
 EXPIRING_SOON_DAYS = 30
+# Of the 1st; the schedule of `review_tiers` says the same.
+TIER_REVIEW_TIME = time(0, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,39 @@ class Wallet:
 class TierProgress:
     """Where a member stands between tiers.
 
+    tiers         all of them, lowest first
     turnover_rub  qualifying turnover of the last 12 months
     missing_rub   to the next tier; zero at the top
     share         of the way from this tier's threshold to the next, 0 to 1
+    review_at     when this tier is reviewed; None for the lowest one, which never expires
+    kept_rub      of the turnover, what will still count at the review
+    to_keep_rub   to be bought by the review, so that this tier stays
     """
 
     tier: StatusTier
     next_tier: StatusTier | None
+    tiers: list[StatusTier]
     turnover_rub: Decimal
     missing_rub: Decimal
     share: Decimal
+    review_at: datetime | None
+    kept_rub: Decimal
+    to_keep_rub: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TierStep:
+    """A member's move from one tier to another, with the turnover that was measured."""
+
+    at: datetime
+    before: StatusTier
+    after: StatusTier
+    reason: str
+    turnover_rub: Decimal
+
+    @property
+    def is_rise(self) -> bool:
+        return self.after.level > self.before.level
 
 
 def wallet(member_id: UUID, *, at: datetime) -> Wallet:
@@ -73,24 +100,72 @@ def wallet(member_id: UUID, *, at: datetime) -> Wallet:
     )
 
 
-def qualifying_turnover(member_id: UUID, *, at: datetime) -> Decimal:
-    """Return roubles paid in the last 12 months, net of refunds (rules.md, Tiers)."""
-    since = at - timedelta(days=settings.TURNOVER_WINDOW_DAYS)
-    paid = Transaction.objects.filter(member_id=member_id, created_at__gt=since, created_at__lte=at)
-    return paid.aggregate(sum=Sum("amount_paid"))["sum"] or ZERO
+def qualifying_turnover(member_id: UUID, *, at: datetime, since: datetime) -> tuple[Decimal, Decimal]:
+    """Return roubles paid in the last 12 months, net of refunds, and of these what was paid after `since`.
+
+    Neither is below zero. Rule: Tiers.
+    """
+    year = at - timedelta(days=settings.TURNOVER_WINDOW_DAYS)
+    paid = Transaction.objects.filter(member_id=member_id, created_at__gt=year, created_at__lte=at)
+    sums = paid.aggregate(year=Sum("amount_paid"), late=Sum("amount_paid", filter=Q(created_at__gt=since)))
+    return max(sums["year"] or ZERO, ZERO), max(sums["late"] or ZERO, ZERO)
 
 
 def tier_progress(member: Member, *, at: datetime) -> TierProgress:
-    """Return the member's tier, the next one and what is missing to it."""
+    """Return the member's tier, the next one, and what is missing to rise and to stay."""
     tiers = list(StatusTier.objects.order_by("level"))
     tier = next(tier for tier in tiers if tier.pk == member.status_tier_id)
     following = next((other for other in tiers if other.level == tier.level + 1), None)
-    turnover = max(qualifying_turnover(member.pk, at=at), ZERO)
-    if following is None:
-        return TierProgress(tier, None, turnover, ZERO, Decimal(1))
-    span = following.threshold_rub - tier.threshold_rub
-    share = min(max((turnover - tier.threshold_rub) / span, Decimal(0)), Decimal(1))
-    return TierProgress(tier, following, turnover, max(following.threshold_rub - turnover, ZERO), share)
+    review_at = next_review(member.tier_valid_until, at=at) if tier.level > 1 else None
+    since = (review_at or at) - timedelta(days=settings.TURNOVER_WINDOW_DAYS)
+    turnover, kept = qualifying_turnover(member.pk, at=at, since=since)
+    missing, share = ZERO, Decimal(1)
+    if following is not None:
+        missing = max(following.threshold_rub - turnover, ZERO)
+        span = following.threshold_rub - tier.threshold_rub
+        share = min(max((turnover - tier.threshold_rub) / span, Decimal(0)), Decimal(1))
+    return TierProgress(
+        tier=tier,
+        next_tier=following,
+        tiers=tiers,
+        turnover_rub=turnover,
+        missing_rub=missing,
+        share=share,
+        review_at=review_at,
+        kept_rub=kept,
+        to_keep_rub=max(tier.threshold_rub - kept, ZERO) if review_at else ZERO,
+    )
+
+
+def next_review(holds_until: datetime | None, *, at: datetime) -> datetime | None:
+    """Return the first monthly review, on the 1st at 00:30 programme time, that finds the tier run out.
+
+    None where a tier holds without end.
+    """
+    if holds_until is None:
+        return None
+    after = timezone.localtime(max(holds_until, at))
+    review = timezone.make_aware(datetime.combine(after.date().replace(day=1), TIER_REVIEW_TIME))
+    if review < after:
+        first = after.date().replace(day=1) + relativedelta(months=1)
+        review = timezone.make_aware(datetime.combine(first, TIER_REVIEW_TIME))
+    return review
+
+
+def tier_history(member_id: UUID, tiers: Iterable[StatusTier]) -> list[TierStep]:
+    """Return every change of the member's tier, newest first; `tiers` are all of the programme's."""
+    by_level = {tier.level: tier for tier in tiers}
+    changes = TierChange.objects.filter(member_id=member_id).order_by("-created_at", "-id")
+    return [
+        TierStep(
+            at=change.created_at,
+            before=by_level[change.from_level],
+            after=by_level[change.to_level],
+            reason=change.reason,
+            turnover_rub=change.turnover_rub,
+        )
+        for change in changes
+    ]
 
 
 def members_by_card(cards: Collection[str]) -> dict[str, UUID]:

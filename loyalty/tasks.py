@@ -1,4 +1,6 @@
-"""Nightly work of the ledger; each may run twice. The schedule is rows of django-celery-beat."""
+"""Nightly and monthly work of the ledger; each may run twice. The schedule is rows of django-celery-beat."""
+
+from dataclasses import asdict
 
 from celery import shared_task
 from django.utils import timezone
@@ -14,3 +16,13 @@ def close_lapsed_bonuses() -> int:
 @shared_task(name="raise_tiers")
 def raise_tiers() -> int:
     return len(tiers.raise_tiers(at=timezone.now()))
+
+
+@shared_task(name="review_tiers")
+def review_tiers() -> dict[str, int]:
+    return asdict(tiers.review_tiers(at=timezone.now()))
+
+
+@shared_task(name="queue_expiry_warnings")
+def queue_expiry_warnings() -> int:
+    return expiry.queue_expiry_warnings(at=timezone.now())
