@@ -159,6 +159,11 @@ LOT_LIFETIME_DAYS = env.int("LOT_LIFETIME_DAYS", default=365)
 TURNOVER_WINDOW_DAYS = env.int("TURNOVER_WINDOW_DAYS", default=365)
 MAX_FUTURE_HOURS = env.int("MAX_FUTURE_HOURS", default=24)
 PARKED_REFUND_DAYS = env.int("PARKED_REFUND_DAYS", default=30)
+# Days left when members are told that bonuses are about to lapse.
+EXPIRY_WARNING_DAYS = env.list("EXPIRY_WARNING_DAYS", cast=int, default=[30, 7, 1])
+# No message goes out from the first hour to the second, in programme time.
+QUIET_FROM_HOUR = env.int("QUIET_FROM_HOUR", default=21)
+QUIET_UNTIL_HOUR = env.int("QUIET_UNTIL_HOUR", default=9)
 # A newcomer's first purchase of this much rewards both sides of an invitation; their bonuses wait
 # some days, and an inviter is rewarded for so many invitations in a calendar month.
 REFERRAL_MIN_PURCHASE_RUB = Decimal(env.str("REFERRAL_MIN_PURCHASE_RUB", default="500.00"))

@@ -1,11 +1,22 @@
-"""The nightly closing of lapsed lots. A lapsed lot is not available before it runs either."""
+"""The nightly closing of lapsed lots, and the warnings before it.
 
-from datetime import datetime
+A lapsed lot is not available before the closing runs either.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
 from uuid import UUID
 
+from django.conf import settings
+from django.db.models import F, Sum
+from django.db.models.functions import TruncDate
 from django.db.transaction import atomic
+from django.utils import timezone
 
-from loyalty.models import Bonus
+from loyalty.models import Bonus, BonusLot, Notification
+from loyalty.quiet_hours import next_waking_moment
 
 from .ledger import open_ledger
 
@@ -31,3 +42,59 @@ def expire_bonuses(*, at: datetime) -> int:
 def _lapsing_after(last: UUID, at: datetime) -> list[UUID]:
     lapsing = Bonus.objects.filter(expires_at__lte=at, member_id__gt=last).order_by("member_id")
     return list(lapsing.values_list("member_id", flat=True)[:MEMBERS_AT_ONCE])
+
+
+def queue_expiry_warnings(*, at: datetime) -> int:
+    """Queue a message for each member and day on which live bonuses lapse soon. Returns how many.
+
+    One message for each of `EXPIRY_WARNING_DAYS`, with the sum still live; a night that was missed
+    is made up for with the days that are left by then. Safe to run twice and at once: the key of a
+    message is its member, day and step.
+    """
+    queued, warnings = 0, iter(_warnings(_lapsing_soon(at), at))
+    while some := list(islice(warnings, MEMBERS_AT_ONCE)):
+        queued += _queue_new(some)
+    return queued
+
+
+def _lapsing_soon(at: datetime) -> Iterable[tuple[UUID, date, Decimal]]:
+    """Return members, the last days of their lots within the longest step, and the sums."""
+    last_day = timezone.localdate(at) + timedelta(days=max(settings.EXPIRY_WARNING_DAYS) + 1)
+    lapse_by = timezone.make_aware(datetime.combine(last_day, datetime.min.time()))
+    lots = BonusLot.objects.live(at).filter(
+        # The balance's soonest expiry has an index; most members have none so near.
+        member__bonuses__expires_at__lte=lapse_by,
+        expires_at__lte=lapse_by,
+        member__is_active=True,
+        member__anonymised_at=None,
+    )
+    # Lots lapse at the first moment after their last day.
+    by_day = lots.annotate(last_day=TruncDate(F("expires_at") - timedelta(microseconds=1)))
+    sums = by_day.values("member_id", "last_day").annotate(sum=Sum("remaining")).order_by("member_id")
+    return sums.values_list("member_id", "last_day", "sum").iterator()
+
+
+def _warnings(lapsing: Iterable[tuple[UUID, date, Decimal]], at: datetime) -> Iterable[Notification]:
+    today, send_after = timezone.localdate(at), next_waking_moment(at)
+    for member_id, last_day, amount in lapsing:
+        days = (last_day - today).days
+        step = min(step for step in settings.EXPIRY_WARNING_DAYS if step >= days)
+        yield Notification(
+            member_id=member_id,
+            channel=Notification.Channel.INAPP,
+            purpose=Notification.Purpose.SERVICE,
+            template="bonuses_expiring",
+            payload={"amount": f"{amount:.2f}", "expires_on": last_day.isoformat(), "days": days},
+            dedupe_key=f"expiry:{member_id}:{last_day.isoformat()}:{step}",
+            send_after=send_after,
+            created_at=at,
+        )
+
+
+def _queue_new(messages: Iterable[Notification]) -> int:
+    by_key = {message.dedupe_key: message for message in messages}
+    known = Notification.objects.filter(dedupe_key__in=by_key).values_list("dedupe_key", flat=True)
+    new = [by_key[key] for key in by_key.keys() - set(known)]
+    # Ignored conflicts are a second run at the same moment.
+    Notification.objects.bulk_create(new, ignore_conflicts=True)
+    return len(new)
