@@ -10,6 +10,7 @@ urlpatterns = [
     path("sign-in/", views.sign_in, name="member-sign-in"),
     path("sign-in/code/", views.sign_in_code, name="member-sign-in-code"),
     path("sign-out/", views.sign_out, name="member-sign-out"),
+    path("code/", views.code, name="member-code"),
     path("history/", views.history, name="member-history"),
     path("purchases/<uuid:purchase_id>/", views.purchase, name="member-purchase"),
     path("coupons/", views.coupons, name="member-coupons"),

@@ -5,24 +5,36 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from loyalty import selectors
 from loyalty.backends import PHONE_CODE
-from loyalty.errors import CodeNotDelivered, CodeRefused, CodesUnavailable, TooManyRequests
+from loyalty.errors import (
+    CodeNotDelivered,
+    CodeRefused,
+    CodesUnavailable,
+    PresenceUnavailable,
+    TooManyRequests,
+)
 from loyalty.forms import CodeForm, PhoneForm
+from loyalty.models import Member
 from loyalty.phones import readable_phone
+from loyalty.qr import qr_svg
 from loyalty.selectors import HistoryCursor, HistoryItem
-from loyalty.services import otp
+from loyalty.services import otp, presence
 from promos import selectors as promos
 from promos.wording import coupon_card, explained
 from svoykrug.middleware import client_address
@@ -126,6 +138,7 @@ def home(request: HttpRequest) -> HttpResponse:
     newest = sorted(coupons, key=lambda coupon: coupon.created_at, reverse=True)[:NEWEST_COUPONS]
     progress = selectors.tier_progress(member, at=at)
     context = {
+        "code": _code_card(member, at=at),
         "wallet": selectors.wallet(member.pk, at=at),
         "progress": progress,
         # Whole per cent of the ring; the length of an arc is not a sum of money.
@@ -136,6 +149,46 @@ def home(request: HttpRequest) -> HttpResponse:
         "today": timezone.localdate(at),
     }
     return render(request, "member/home.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCard:
+    """What the member shows at a till: six digits in two groups, and the QR of them."""
+
+    head: str
+    tail: str
+    qr: SafeString
+    seconds_left: int
+    lifetime_seconds: int
+    expires_at: datetime
+
+
+@never_cache
+@require_safe
+def code(request: HttpRequest) -> HttpResponse:
+    """Show the code large; htmx asks for the card alone each time the code runs out."""
+    partial = bool(request.htmx)  # type: ignore[attr-defined]
+    if not request.user.is_authenticated:
+        return HttpResponseClientRefresh() if partial else redirect_to_login(request.get_full_path())
+    card = _code_card(request.user, at=timezone.now())
+    template = "member/_code.html" if partial else "member/code.html"
+    return render(request, template, {"code": card}, status=200 if card else 503)
+
+
+def _code_card(member: Member, *, at: datetime) -> CodeCard | None:
+    """Return None while the store of codes is away: the rest of a page works without it."""
+    try:
+        shown = presence.issue_code(member.pk, at=at)
+    except PresenceUnavailable:
+        return None
+    return CodeCard(
+        head=shown.code[:3],
+        tail=shown.code[3:],
+        qr=qr_svg(shown.qr),
+        seconds_left=shown.seconds_left(at),
+        lifetime_seconds=settings.PRESENCE_CODE_SECONDS,
+        expires_at=shown.expires_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)
