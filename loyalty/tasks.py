@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from celery import shared_task
+from django.db import OperationalError
 from django.utils import timezone
 
 from loyalty.services import expiry, tiers
@@ -18,7 +19,8 @@ def raise_tiers() -> int:
     return len(tiers.raise_tiers(at=timezone.now()))
 
 
-@shared_task(name="review_tiers")
+# A member locked for too long stops the run; the next one would be a month away.
+@shared_task(name="review_tiers", autoretry_for=(OperationalError,), retry_backoff=60, max_retries=10)
 def review_tiers() -> dict[str, int]:
     return asdict(tiers.review_tiers(at=timezone.now()))
 
