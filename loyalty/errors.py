@@ -30,6 +30,20 @@ class RefundExceedsPurchase(DomainError):
     status = 409
 
 
+class InsufficientBonus(DomainError):
+    """The member has fewer bonuses to spend than asked for."""
+
+    code = "insufficient_bonus"
+    status = 409
+
+
+class RedemptionLimitExceeded(DomainError):
+    """More of the bill than tier and business let bonuses pay."""
+
+    code = "redemption_limit_exceeded"
+    status = 409
+
+
 class AccrualStopped(DomainError):
     """The business does not give bonuses now."""
 

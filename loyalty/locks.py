@@ -3,19 +3,17 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from .models import Member
+from svoykrug.db.sql import read
+
+# Holds every movement of these members' bonuses until the transaction ends; waits at most
+# `lock_timeout` (3 s). NO KEY: rows that merely point at a member need not wait.
+# Gives id and tier of those who exist and have not left.
+LOCK_MEMBERS = """
+    SELECT id, status_tier FROM users
+    WHERE id = ANY(%s::uuid[]) AND is_active AND anonymised_at IS NULL ORDER BY id FOR NO KEY UPDATE
+"""
 
 
-def lock_members(member_ids: Collection[UUID]) -> dict[UUID, Member]:
-    """Hold every bonus movement of these members until the transaction ends.
-
-    Returns the members that exist and have not left. Waits at most `lock_timeout` (3 s).
-    """
-    # no_key: rows that merely point at a member, such as a registration, need not wait.
-    members = (
-        Member.objects.select_for_update(no_key=True)
-        .filter(pk__in=member_ids, is_active=True, anonymised_at=None)
-        .only("id", "status_tier_id")
-        .order_by("pk")
-    )
-    return {member.pk: member for member in members}
+def lock_members(member_ids: Collection[UUID]) -> set[UUID]:
+    """Lock these members; return those who exist and have not left."""
+    return {row[0] for row in read((LOCK_MEMBERS, [list(member_ids)]))[0]}

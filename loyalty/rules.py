@@ -5,11 +5,24 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import chain
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from svoykrug.money import ZERO, percent_of, round_half_up
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A status tier's terms; percents per hundred, sums in roubles and bonuses."""
+
+    id: UUID
+    level: int
+    name: str
+    name_en: str
+    threshold_rub: Decimal
+    accrual_percent: Decimal
+    redemption_cap_percent: Decimal
+    overdraft_limit: Decimal
 
 
 @dataclass(slots=True)
@@ -17,6 +30,7 @@ class Lot:
     """A lot while a call decides, under its member's lock. `remaining` moves with the decisions."""
 
     id: UUID
+    kind: str
     issuer_id: UUID
     transaction_id: UUID | None
     accrued: Decimal
@@ -24,14 +38,25 @@ class Lot:
     available_from: datetime
     expires_at: datetime
 
+    def spendable(self, at: datetime) -> bool:
+        return self.remaining > 0 and self.available_from <= at < self.expires_at
+
 
 @dataclass(frozen=True, slots=True)
 class TakeBack:
-    """How a sum of accrued bonuses was taken back; the parts add up to the sum."""
+    """How a sum of accrued bonuses was taken back; the parts add up to the sum.
+
+    expired  had lapsed unspent before, so the member has lost it already
+    """
 
     from_lots: list[tuple[Lot, Decimal]]
+    expired: Decimal
     debt: Decimal
     written_off: Decimal
+
+    @property
+    def taken(self) -> Decimal:
+        return sum((part for _, part in self.from_lots), ZERO)
 
 
 @lru_cache(maxsize=4096)
@@ -53,42 +78,44 @@ def accrual(earn_base: Decimal, *, percent: Decimal, multiplier: Decimal = Decim
     return round_half_up(percent_of(max(earn_base, ZERO), percent) * multiplier)
 
 
-def share_of_refund(part: Decimal, *, refunded: Decimal, amount: Decimal, given: Decimal) -> Decimal:
-    """Return how much of `part` goes with this refund.
-
-    part      what the whole purchase carries: bonuses accrued, a discount
-    refunded  roubles refunded so far, this refund included
-    amount    roubles of the purchase
-    given     how much of `part` went with earlier refunds
-
-    Counted from the running total, so the last refund takes exactly what is left.
-    """
-    return round_half_up(part * refunded / amount) - given
-
-
-def take_back(amount: Decimal, *, own: Iterable[Lot], others: Iterable[Lot], debt_room: Decimal) -> TakeBack:
+def take_back(
+    amount: Decimal, *, own: Iterable[Lot], expired: Decimal, others: Iterable[Lot], debt_room: Decimal
+) -> TakeBack:
     """Take bonuses back from the purchase's own lots, then the member's others, then as debt.
 
     amount     bonuses to take back
     own        lots of the refunded purchase
+    expired    of those lots, what lapsed unspent and no earlier refund has counted yet
     others     the member's other lots with something left, soonest expiry first
     debt_room  what the tier's overdraft still allows
 
     Only decides: the lots are left as they are. What nothing covers is written off.
-    Rule: Refund, point 2.
+    Rule: Refund, point 2; decision 0010 for what has expired.
     """
-    parts = list(split_over_lots(chain(own, others), amount))
+    parts = list(split_over_lots(own, amount))
     amount -= sum((part for _, part in parts), ZERO)
+    counted = min(amount, expired)
+    amount -= counted
+    for lot, part in split_over_lots(others, amount):
+        parts.append((lot, part))
+        amount -= part
     debt = min(amount, max(debt_room, ZERO))
-    return TakeBack(from_lots=parts, debt=debt, written_off=amount - debt)
+    return TakeBack(from_lots=parts, expired=counted, debt=debt, written_off=amount - debt)
+
+
+def tier_reached(turnover: Decimal, tiers: Iterable[Tier]) -> Tier:
+    """Return the highest tier whose threshold the turnover reaches."""
+    return max((t for t in tiers if t.threshold_rub <= turnover), key=lambda tier: tier.level)
 
 
 def split_over_lots(lots: Iterable[Lot], amount: Decimal) -> Iterator[tuple[Lot, Decimal]]:
     """Yield how much of `amount` each lot gives, in order, until the amount or the lots run out."""
+    if amount <= 0:
+        return
     for lot in lots:
-        if amount <= 0:
-            return
         part = min(lot.remaining, amount)
         if part > 0:
             amount -= part
             yield lot, part
+        if not amount:
+            return

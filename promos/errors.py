@@ -15,3 +15,17 @@ class ChainRefused(DomainError):
 
     code = "permission_denied"
     status = 403
+
+
+class QuoteNotFound(DomainError):
+    """The business has no such quote."""
+
+    code = "not_found"
+    status = 404
+
+
+class QuoteChanged(DomainError):
+    """The outcome is not the promised one any more; details["fields"] names what changed."""
+
+    code = "quote_changed"
+    status = 409

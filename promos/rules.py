@@ -2,15 +2,12 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from svoykrug.money import ZERO, percent_of, round_half_up
-
-from .models import Benefit, Coupon, CrossPromoChain
+from .models import Coupon, CrossPromoChain
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_LENGTH = 10
@@ -39,25 +36,6 @@ def normalise_code(typed: str) -> str | None:
     if len(code) != CODE_LENGTH or any(character not in CROCKFORD for character in code):
         return None
     return code if check_character(code[:-1]) == code[-1] else None
-
-
-@dataclass(frozen=True, slots=True)
-class CouponEffect:
-    """What a coupon does to a bill: roubles off, and by how much bonuses are multiplied."""
-
-    discount: Decimal = ZERO
-    multiplier: Decimal = Decimal(1)
-
-
-def coupon_effect(coupon: Coupon, amount: Decimal) -> CouponEffect:
-    """Return the effect of the coupon on a bill of `amount` roubles; never more off than the bill."""
-    if coupon.benefit == Benefit.PERCENT:
-        return CouponEffect(discount=round_half_up(percent_of(amount, coupon.benefit_value)))
-    if coupon.benefit == Benefit.FIXED:
-        return CouponEffect(discount=min(coupon.benefit_value, amount))
-    if coupon.benefit == Benefit.MULTIPLIER:
-        return CouponEffect(multiplier=coupon.benefit_value)
-    return CouponEffect()
 
 
 def coupon_refusal(

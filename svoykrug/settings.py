@@ -156,7 +156,13 @@ if PRODUCTION:
 # --- Rules of the programme (specification, rules.md) --------------------------------------------
 PROGRAMME_STARTED_ON = date.fromisoformat(env.str("PROGRAMME_STARTED_ON", default="1995-01-01"))
 LOT_LIFETIME_DAYS = env.int("LOT_LIFETIME_DAYS", default=365)
+# A lot that ran out before its redeemed bonuses came back by a refund lives so many days more.
+RESTORED_LOT_DAYS = env.int("RESTORED_LOT_DAYS", default=14)
 TURNOVER_WINDOW_DAYS = env.int("TURNOVER_WINDOW_DAYS", default=365)
+# So does a coupon that ran out before its purchase was refunded.
+FREED_COUPON_DAYS = env.int("FREED_COUPON_DAYS", default=14)
+# A quote's promise, and what it sets aside.
+QUOTE_MINUTES = env.int("QUOTE_MINUTES", default=15)
 MAX_FUTURE_HOURS = env.int("MAX_FUTURE_HOURS", default=24)
 PARKED_REFUND_DAYS = env.int("PARKED_REFUND_DAYS", default=30)
 # Days left when members are told that bonuses are about to lapse.

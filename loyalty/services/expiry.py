@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from loyalty.models import Bonus, BonusLot, Notification
 from loyalty.quiet_hours import next_waking_moment
+from svoykrug.db.sql import Write
 
 from .ledger import open_ledger
 
@@ -31,10 +32,13 @@ def expire_bonuses(*, at: datetime) -> int:
     touched, last = 0, UUID(int=0)
     while members := _lapsing_after(last, at):
         with atomic():
-            ledger = open_ledger(members, until=at, recorded_at=at)
+            ledger, _ = open_ledger(members, until=at, recorded_at=at)
+            ledger.load()
             for account in ledger.accounts.values():
                 ledger.lapse(account, at=at)
-            ledger.write()
+            write = Write()
+            ledger.write(write)
+            write.execute()
         touched, last = touched + len(ledger.accounts), members[-1]
     return touched
 

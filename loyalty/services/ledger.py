@@ -3,9 +3,7 @@
 One purchase and ten thousand go through the same `Ledger`, so they obey the same rules.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from heapq import heappop, heappush
@@ -13,111 +11,190 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
-from django.db.models import Sum
 from django.utils import timezone
 
-from loyalty.locks import lock_members
-from loyalty.models import BonusEntry, BonusLot, Business, StatusTier
-from loyalty.rules import Lot, TakeBack, lot_expiry, take_back
-from svoykrug.db.bulk import insert_rows
+from loyalty import locks
+from loyalty.models import BonusEntry, BonusLot, TierChange
+from loyalty.rules import (
+    Lot,
+    TakeBack,
+    Tier,
+    end_of_day,
+    lot_expiry,
+    split_over_lots,
+    take_back,
+    tier_reached,
+)
 from svoykrug.db.models import uuid7
+from svoykrug.db.sql import Rows, Write, read
 from svoykrug.money import ZERO
 
+from .accounts import (
+    BALANCES,
+    HELD,
+    LAPSING_LOTS,
+    LIVE_LOTS,
+    LOTS_OF_PURCHASES,
+    PAID,
+    STILL_PENDING,
+    TIERS,
+    Account,
+    load_balances,
+    load_lots,
+    mature,
+)
+from .ledger_rows import write_ledger
+from .tiers import tier_holds_until
+
 Kind = BonusEntry.Kind
-
-LOT_COLUMNS = (
-    "id", "created_at", "user_id", "issuer_id", "transaction_id", "kind",
-    "accrued", "remaining", "available_from", "expires_at",
-)  # fmt: skip
-ENTRY_COLUMNS = (
-    "id", "created_at", "lot_id", "user_id", "kind", "amount", "transaction_id", "honoured_by", "recorded_at",
-)  # fmt: skip
-
-
-@dataclass(slots=True)
-class Account:
-    """A member's bonuses while a call decides; sums are what `bonuses` will hold afterwards."""
-
-    member_id: UUID
-    tier: StatusTier
-    balance: Decimal = ZERO
-    pending: Decimal = ZERO
-    debt: Decimal = ZERO
-    expires_at: datetime | None = None
-    # Lots that may lapse or be taken back during this call, and those it opens.
-    lots: dict[UUID, Lot] = field(default_factory=dict)
-    # The same lots by the purchase that opened them, and by expiry: what lapses next stands first.
-    of_purchase: dict[UUID, list[Lot]] = field(default_factory=dict)
-    lapsing: list[tuple[datetime, UUID]] = field(default_factory=list)
-    has_all_lots: bool = False
-
-    def hold(self, lot: Lot) -> None:
-        """Know of a lot during this call; one that is known already may have moved since it was stored."""
-        if lot.id in self.lots:
-            return
-        self.lots[lot.id] = lot
-        if lot.transaction_id:
-            self.of_purchase.setdefault(lot.transaction_id, []).append(lot)
-        heappush(self.lapsing, (lot.expires_at, lot.id))
-
-    def others_by_expiry(self, purchase_id: UUID, *, at: datetime) -> Iterator[Lot]:
-        """Yield the live and pending lots of other purchases.
-
-        Most refunds take from their own lot alone, so the others are read only if asked for.
-        """
-        if not self.has_all_lots:
-            _load_lots({self.member_id: self}, all_of=[self.member_id])
-            self.has_all_lots = True
-        live = (
-            lot for lot in self.lots.values() if lot.transaction_id != purchase_id and lot.expires_at > at
-        )
-        yield from sorted(live, key=lambda lot: (lot.expires_at, lot.id))
+Query = tuple[str, Sequence[Any]]
 
 
 class Ledger:
     """The accounts of the locked members and everything this call will write to them."""
 
-    def __init__(self, accounts: dict[UUID, Account], *, recorded_at: datetime) -> None:
+    def __init__(self, accounts: dict[UUID, Account], tiers: list[Tier], *, recorded_at: datetime) -> None:
         self.accounts = accounts
+        self.tiers = tiers
         self.recorded_at = recorded_at
-        self._touched: set[UUID] = set()
-        self._opened: list[tuple[Lot, UUID]] = []
-        self._opened_ids: set[UUID] = set()
-        self._taken: dict[UUID, Decimal] = defaultdict(lambda: ZERO)
-        self._entries: list[tuple[Any, ...]] = []
+        self.entries: list[tuple[Any, ...]] = []
+        self.tier_changes: list[tuple[Any, ...]] = []
+        self.opened: dict[UUID, tuple[UUID, Lot]] = {}
+        # Stored lots that move: what was left of them before, and whose they are.
+        self.moved: dict[UUID, tuple[UUID, Lot, Decimal]] = {}
+        self.touched: dict[UUID, Account] = {}
+        # What of a purchase's own bonuses lapsed unspent during this call.
+        self.lapsed: dict[UUID, Decimal] = {}
+
+    def load(
+        self,
+        *,
+        spending: Collection[UUID] = (),
+        refunded: Collection[UUID] = (),
+        rising: Collection[UUID] = (),
+        since: datetime | None = None,
+        also: Sequence[Query] = (),
+    ) -> list[Rows]:
+        """Read what some calls need beyond the balances. Returns the rows of `also`.
+
+        spending  members whose live lots and holds matter
+        refunded  stored purchases whose lots matter
+        rising    members whose roubles paid after `since` are to be added up
+        """
+        queries: list[tuple[Query, Any]] = []
+        if pending := [pk for pk, account in self.accounts.items() if account.pending]:
+            some = {pk: self.accounts[pk] for pk in pending}
+            queries.append(((STILL_PENDING, [pending, self.recorded_at]), lambda rows: mature(some, rows)))
+        if spending:
+            queries.append(((LIVE_LOTS, [list(spending)]), lambda rows: self._load_live(spending, rows)))
+            queries.append(((HELD, [list(spending), self.recorded_at]), self._load_held))
+        if refunded:
+            purchases = list(refunded)
+            queries.append(
+                ((LOTS_OF_PURCHASES, [purchases, purchases]), lambda rows: load_lots(self.accounts, rows))
+            )
+        if rising:
+            queries.append(((PAID, [list(rising), since]), lambda rows: self._load_paid(rising, rows)))
+        found = read(*[query for query, _ in queries], *also)
+        for (_, use), rows in zip(queries, found, strict=False):
+            use(rows)
+        return found[len(queries) :]
+
+    def _load_live(self, members: Iterable[UUID], rows: Rows) -> None:
+        load_lots(self.accounts, rows)
+        for pk in members:
+            if pk in self.accounts:
+                self.accounts[pk].has_live_lots = True
+
+    def _load_held(self, rows: Rows) -> None:
+        for member_id, hold_id, amount in rows:
+            if member_id in self.accounts:
+                self.accounts[member_id].held[hold_id] = amount
+
+    def _load_paid(self, members: Iterable[UUID], rows: Rows) -> None:
+        for pk in members:
+            if pk in self.accounts:
+                self.accounts[pk].paid = []
+        for member_id, at, paid in rows:
+            if account := self.accounts.get(member_id):
+                assert account.paid is not None
+                account.paid.append((at, paid))
+
+    # --- Movements ---------------------------------------------------------------------------
 
     def accrue(
-        self, account: Account, *, issuer: Business, transaction_id: UUID, amount: Decimal, at: datetime
+        self,
+        account: Account,
+        *,
+        issuer_id: UUID,
+        transaction_id: UUID,
+        amount: Decimal,
+        at: datetime,
+        pending_days: int = 0,
+        kind: str = BonusLot.Kind.PURCHASE,
     ) -> Decimal:
-        """Open the lot of a purchase and repay debt from it first. Returns the debt repaid.
+        """Open a lot and repay debt from it first. Returns the debt repaid.
 
         amount  bonuses, two decimals; zero opens nothing
-        at      when the purchase happened
+        at      when the purchase that brings it happened
         """
         if not amount:
             return ZERO
         repaid = min(account.debt, amount)
         lot = Lot(
             id=uuid7(),
-            issuer_id=issuer.pk,
+            kind=kind,
+            issuer_id=issuer_id,
             transaction_id=transaction_id,
             accrued=amount,
-            remaining=amount - repaid,
-            available_from=at + timedelta(days=issuer.pending_days),
+            remaining=ZERO,
+            available_from=at + timedelta(days=pending_days) if pending_days else at,
             expires_at=lot_expiry(
                 at, lifetime_days=settings.LOT_LIFETIME_DAYS, zone=timezone.get_default_timezone()
             ),
         )
-        account.hold(lot)
-        self._opened.append((lot, account.member_id))
-        self._opened_ids.add(lot.id)
-        self._enter(account, lot.id, Kind.ACCRUAL, amount, transaction_id, at)
+        self.opened[lot.id] = account.member_id, lot
+        self._move(account, lot, amount, Kind.ACCRUAL, transaction_id, at)
         if repaid:
-            account.debt -= repaid
-            self._enter(account, lot.id, Kind.DEBT_REPAYMENT, -repaid, transaction_id, at)
-        self._add(account, lot, lot.remaining)
+            self._move(account, lot, -repaid, Kind.DEBT_REPAYMENT, transaction_id, at)
+        account.keep(lot)
         return repaid
+
+    def redeem(
+        self, account: Account, amount: Decimal, *, transaction_id: UUID, honoured_by: UUID, at: datetime
+    ) -> list[tuple[UUID, Decimal]]:
+        """Spend available lots, soonest expiry first; the caller has checked that they suffice.
+
+        Returns lots and bonuses, newest spend first.
+        """
+        spendable = (lot for lot in account.lots_by_expiry(at=at) if lot.available_from <= at)
+        parts = list(split_over_lots(spendable, amount))
+        for lot, part in parts:
+            self._move(account, lot, -part, Kind.REDEMPTION, transaction_id, at, honoured_by=honoured_by)
+        return [(lot.id, part) for lot, part in reversed(parts)]
+
+    def restore(
+        self,
+        account: Account,
+        parts: Iterable[tuple[UUID, Decimal]],
+        *,
+        refund_id: UUID,
+        honoured_by: UUID,
+        at: datetime,
+    ) -> None:
+        """Return redeemed bonuses to the lots they came from (rules.md, Refund, point 1).
+
+        parts  lot and bonuses, newest spend first
+
+        A lot that has expired since lives some days more.
+        """
+        for lot_id, part in parts:
+            lot = account.lots[lot_id]
+            self._move(account, lot, part, Kind.RESTORATION, refund_id, at, honoured_by=honoured_by)
+            if lot.expires_at <= at:
+                last_day = timezone.localdate(at) + timedelta(days=settings.RESTORED_LOT_DAYS)
+                lot.expires_at = end_of_day(last_day, timezone.get_default_timezone())
+            heappush(account.lapsing, (lot.expires_at, lot.id))
 
     def lapse(self, account: Account, *, at: datetime) -> None:
         """Close the account's lots that expired by `at`, each dated by its own expiry.
@@ -126,205 +203,156 @@ class Ledger:
         """
         while account.lapsing and account.lapsing[0][0] <= at:
             lot = account.lots[heappop(account.lapsing)[1]]
-            if lot.remaining:
-                left = lot.remaining
-                self._take(account, lot, left)
-                self._enter(account, lot.id, Kind.EXPIRY, -left, None, lot.expires_at)
+            if lot.remaining and lot.expires_at <= at:
+                if lot.transaction_id and lot.kind == BonusLot.Kind.PURCHASE:
+                    lapsed = self.lapsed.get(lot.transaction_id, ZERO)
+                    self.lapsed[lot.transaction_id] = lapsed + lot.remaining
+                self._move(account, lot, -lot.remaining, Kind.EXPIRY, None, lot.expires_at)
 
     def reverse(
-        self, account: Account, *, purchase_id: UUID, refund_id: UUID, amount: Decimal, at: datetime
+        self,
+        account: Account,
+        *,
+        own: Sequence[Lot],
+        purchase_id: UUID,
+        refund_id: UUID,
+        amount: Decimal,
+        expired: Decimal,
+        at: datetime,
     ) -> TakeBack:
         """Take back bonuses that a refunded purchase had brought (rules.md, Refund, point 2).
 
-        amount  bonuses to take back; zero does nothing
+        own      the lots that the purchase opened
+        amount   bonuses to take back; zero does nothing
+        expired  of those lots, what lapsed unspent and no earlier refund has counted
         """
         if not amount:
-            return TakeBack(from_lots=[], debt=ZERO, written_off=ZERO)
-        own = account.of_purchase.get(purchase_id, [])
-        room = account.tier.overdraft_limit - account.debt
-        others = account.others_by_expiry(purchase_id, at=at)
-        taken = take_back(amount, own=own, others=others, debt_room=room)
+            return TakeBack(from_lots=[], expired=ZERO, debt=ZERO, written_off=ZERO)
+        taken = take_back(
+            amount,
+            own=own,
+            expired=expired,
+            others=account.lots_by_expiry(but_of=purchase_id, at=at),
+            debt_room=account.tier.overdraft_limit - account.debt,
+        )
         for lot, part in taken.from_lots:
-            self._take(account, lot, part)
-            self._enter(account, lot.id, Kind.REVERSAL, -part, refund_id, at)
+            self._move(account, lot, -part, Kind.REVERSAL, refund_id, at)
         # Debt and write-offs name the lot they come from, so that the issuer can be charged.
         if taken.debt:
             account.debt += taken.debt
-            self._enter(account, own[0].id, Kind.DEBT, -taken.debt, refund_id, at)
+            self._enter(account, own[0], -taken.debt, Kind.DEBT, refund_id, at)
         if taken.written_off:
-            self._enter(account, own[0].id, Kind.WRITE_OFF, -taken.written_off, refund_id, at)
+            self._enter(account, own[0], -taken.written_off, Kind.WRITE_OFF, refund_id, at)
         return taken
 
-    def write(self) -> None:
-        """Store lots, entries and balances; the caller holds the members' locks and the transaction."""
-        insert_rows("bonus_lots", LOT_COLUMNS, [self._lot_row(lot, member) for lot, member in self._opened])
-        self._shrink_lots()
-        insert_rows("bonus_entries", ENTRY_COLUMNS, self._entries)
-        self._store_balances()
+    # --- Tiers -------------------------------------------------------------------------------
 
-    def _take(self, account: Account, lot: Lot, part: Decimal) -> None:
-        lot.remaining -= part
-        self._add(account, lot, -part)
-        if lot.id not in self._opened_ids:
-            self._taken[lot.id] += part
+    def needs_turnover(self, account: Account, paid: Decimal, *, at: datetime) -> bool:
+        """Whether roubles paid at that moment may lift the member, so that the year must be added up."""
+        above = [tier for tier in self.tiers if tier.level > account.tier.level]
+        if not above:
+            return False
+        backdated = account.turnover_as_of is not None and at < account.turnover_as_of
+        return backdated or account.turnover_bound + paid >= above[0].threshold_rub
+
+    def paid(self, account: Account, paid: Decimal, *, transaction_id: UUID, at: datetime) -> Tier | None:
+        """Note roubles paid, less than zero for a refund. Returns the tier the member rises to, if any.
+
+        Rule: Tiers. A refund never lowers at once, the review does.
+        """
+        if account.paid is not None:
+            account.paid.append((at, paid))
+        if paid <= 0:
+            return None
+        needs = self.needs_turnover(account, paid, at=at)
+        account.turnover_bound += paid
+        self.touched[account.member_id] = account
+        if not needs:
+            return None
+        assert account.paid is not None, "the caller loads what needs_turnover asks for"
+        since = at - timedelta(days=settings.TURNOVER_WINDOW_DAYS)
+        turnover = sum((sum_ for when, sum_ in account.paid if since < when <= at), ZERO)
+        if account.turnover_as_of is None or at >= account.turnover_as_of:
+            account.turnover_bound = sum(
+                (sum_ for when, sum_ in account.paid if when > since and sum_ > 0), ZERO
+            )
+            account.turnover_as_of = at
+        reached = tier_reached(max(turnover, ZERO), self.tiers)
+        if reached.level <= account.tier.level:
+            return None
+        self.tier_changes.append(
+            (
+                uuid7(), at, account.member_id, account.tier.level, reached.level,
+                TierChange.Reason.RISE.value, turnover, transaction_id, reached.id, tier_holds_until(at),
+            )
+        )  # fmt: skip
+        account.tier = reached
+        return reached
+
+    def write(self, write: Write) -> None:
+        """Add lots, entries, balances and tiers to a statement; the caller holds the members' locks."""
+        write_ledger(self, write)
+
+    # --- Bookkeeping -------------------------------------------------------------------------
+
+    def _move(
+        self,
+        account: Account,
+        lot: Lot,
+        change: Decimal,
+        kind: str,
+        transaction_id: UUID | None,
+        at: datetime,
+        *,
+        honoured_by: UUID | None = None,
+    ) -> None:
+        """Change what is left of a lot and enter it."""
+        if lot.id not in self.opened and lot.id not in self.moved:
+            self.moved[lot.id] = account.member_id, lot, lot.remaining
+        lot.remaining += change
+        account.total += change
+        if lot.available_from > self.recorded_at:
+            account.pending += change
+        if kind == Kind.DEBT_REPAYMENT:
+            account.debt += change
+        self._enter(account, lot, change, kind, transaction_id, at, honoured_by)
 
     def _enter(
         self,
         account: Account,
-        lot_id: UUID,
-        kind: str,
+        lot: Lot,
         amount: Decimal,
+        kind: str,
         transaction_id: UUID | None,
         at: datetime,
+        honoured_by: UUID | None = None,
     ) -> None:
-        self._touched.add(account.member_id)
-        self._entries.append(
+        account.entries += 1
+        self.touched[account.member_id] = account
+        self.entries.append(
             (
-                uuid7(),
-                at,
-                lot_id,
-                account.member_id,
-                str(kind),
-                amount,
-                transaction_id,
-                None,
-                self.recorded_at,
+                uuid7(), at, lot.id, account.member_id, str(kind), amount, transaction_id, honoured_by,
+                self.recorded_at, account.entries, account.total, account.debt,
             )
-        )
-
-    def _add(self, account: Account, lot: Lot, amount: Decimal) -> None:
-        if lot.available_from > self.recorded_at:
-            account.pending += amount
-        else:
-            account.balance += amount
-
-    def _lot_row(self, lot: Lot, member_id: UUID) -> tuple[Any, ...]:
-        return (
-            lot.id, self.recorded_at, member_id, lot.issuer_id, lot.transaction_id,
-            BonusLot.Kind.PURCHASE.value, lot.accrued, lot.remaining, lot.available_from, lot.expires_at,
         )  # fmt: skip
-
-    def _shrink_lots(self) -> None:
-        if not self._taken:
-            return
-        with connection.cursor() as cursor:
-            # A difference and not a plain number: were a lock ever forgotten, the check
-            # constraint refuses the second taking instead of losing it.
-            cursor.execute(
-                """
-                UPDATE bonus_lots SET remaining = remaining - t.part
-                FROM unnest(%s::uuid[], %s::numeric[]) AS t(id, part) WHERE bonus_lots.id = t.id
-                """,
-                [list(self._taken), list(self._taken.values())],
-            )
-
-    def _store_balances(self) -> None:
-        accounts = [self.accounts[member_id] for member_id in self._touched]
-        if not accounts:
-            return
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, expires_at)
-                SELECT id, %s, %s, user_id, balance, pending, debt,
-                    (SELECT min(expires_at) FROM bonus_lots l WHERE l.user_id = t.user_id AND remaining > 0)
-                FROM unnest(%s::uuid[], %s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[])
-                    AS t(id, user_id, balance, pending, debt)
-                ON CONFLICT (user_id) DO UPDATE SET
-                    updated_at = EXCLUDED.updated_at, balance = EXCLUDED.balance,
-                    pending = EXCLUDED.pending, debt = EXCLUDED.debt, expires_at = EXCLUDED.expires_at
-                """,
-                [
-                    self.recorded_at,
-                    self.recorded_at,
-                    [uuid7() for _account in accounts],
-                    [account.member_id for account in accounts],
-                    [account.balance for account in accounts],
-                    [account.pending for account in accounts],
-                    [account.debt for account in accounts],
-                ],
-            )
 
 
 def open_ledger(
-    member_ids: Collection[UUID],
-    *,
-    refunded: Collection[UUID] = (),
-    until: datetime,
-    recorded_at: datetime,
-) -> Ledger:
-    """Lock the members and load their accounts.
+    member_ids: Collection[UUID], *, until: datetime, recorded_at: datetime, also: Sequence[Query] = ()
+) -> tuple[Ledger, list[Rows]]:
+    """Lock the members and load their accounts, in one round trip. Returns also the rows of `also`.
 
-    refunded  stored purchases that refunds name
-    until     the latest moment this call will decide for
+    until  the latest moment this call will decide for
 
-    A member who does not exist or has left is not among the accounts.
+    A member who does not exist or has left is not among the accounts. The caller goes on with
+    `Ledger.load` before it decides anything.
     """
-    members = lock_members(member_ids)
-    tiers = {tier.pk: tier for tier in StatusTier.objects.all()}
-    accounts = {
-        member.pk: Account(member_id=member.pk, tier=tiers[member.status_tier_id])
-        for member in members.values()
-    }
-    with connection.cursor() as cursor:
-        # After the lock and in a statement of its own: a joined read would show the balance
-        # as it was before we waited.
-        cursor.execute(
-            "SELECT user_id, balance, pending, debt, expires_at FROM bonuses WHERE user_id = ANY(%s)",
-            [list(accounts)],
-        )
-        for member_id, balance, pending, debt, expires_at in cursor.fetchall():
-            account = accounts[member_id]
-            account.balance, account.pending, account.debt = balance, pending, debt
-            account.expires_at = expires_at
-    lapsing = [pk for pk, account in accounts.items() if account.expires_at and account.expires_at <= until]
-    if lapsing or refunded:
-        _load_lots(accounts, lapsing=lapsing, until=until, refunded=list(refunded))
-    _mature(accounts, at=recorded_at)
-    return Ledger(accounts, recorded_at=recorded_at)
-
-
-def _load_lots(
-    accounts: dict[UUID, Account],
-    *,
-    lapsing: Sequence[UUID] = (),
-    until: datetime | None = None,
-    refunded: Sequence[UUID] = (),
-    all_of: Sequence[UUID] = (),
-) -> None:
-    """Load lots into the accounts.
-
-    lapsing, until  of these members, what will have lapsed by then
-    refunded        of these purchases, even when empty: the lot names the issuer
-    all_of          of these members, all that have something left
-    """
-    lots = """
-        SELECT user_id, id, issuer_id, transaction_id, accrued, remaining, available_from, expires_at
-        FROM bonus_lots WHERE
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            {lots} user_id = ANY(%s::uuid[]) AND remaining > 0 AND expires_at <= %s
-            UNION {lots} transaction_id = ANY(%s::uuid[])
-            UNION {lots} user_id = ANY(%s::uuid[]) AND remaining > 0
-            """,
-            [list(lapsing), until, list(refunded), list(all_of)],
-        )
-        for member_id, *values in cursor.fetchall():
-            if member_id in accounts:
-                accounts[member_id].hold(Lot(*values))
-
-
-def _mature(accounts: dict[UUID, Account], *, at: datetime) -> None:
-    """Move what has become available since the account was last written from pending to balance."""
-    waiting = [pk for pk, account in accounts.items() if account.pending]
-    if not waiting:
-        return
-    lots = BonusLot.objects.filter(member_id__in=waiting).pending(at)
-    still = dict(lots.values_list("member_id").annotate(sum=Sum("remaining")))
-    for member_id in waiting:
-        account = accounts[member_id]
-        pending = still.get(member_id, ZERO)
-        account.balance += account.pending - pending
-        account.pending = pending
+    ids = list(member_ids)
+    locked, tiers, balances, lapsing, *others = read(
+        (locks.LOCK_MEMBERS, [ids]), (TIERS, []), (BALANCES, [ids]), (LAPSING_LOTS, [ids, until]), *also
+    )
+    by_id = {row[0]: Tier(*row) for row in tiers}
+    accounts = {pk: Account(member_id=pk, tier=by_id[tier_id]) for pk, tier_id in locked}
+    load_balances(accounts, balances)
+    load_lots(accounts, lapsing)
+    return Ledger(accounts, list(by_id.values()), recorded_at=recorded_at), others

@@ -1,16 +1,14 @@
 """Stored purchases and refunds: found by receipt, inserted by set, parked when they come too early."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
 from loyalty.models import ParkedRefund
-from svoykrug.db.bulk import insert_rows
+from svoykrug.db.sql import Rows, Write, read
 from svoykrug.money import ZERO
 
 # A receipt: business and external id, unique together.
@@ -31,20 +29,65 @@ class NewTransaction(NamedTuple):
     bonus_redeemed: Decimal
     bonus_accrued: Decimal
     category: str
-    lines: str | None
+    lines: list[dict[str, Any]] | None
     external_id: str | None
     request_hash: str
     source: str
-    explanation: str
+    explanation: dict[str, Any]
     created_at: datetime
     recorded_at: datetime
+
+
+COLUMNS = {
+    "id": "uuid", "user_id": "uuid", "business_id": "uuid", "coupon_id": "uuid", "kind": "text",
+    "refund_of": "uuid", "amount": "numeric", "coupon_discount": "numeric", "bonus_redeemed": "numeric",
+    "bonus_accrued": "numeric", "category": "text", "lines": "jsonb", "external_id": "text",
+    "request_hash": "text", "source": "text", "explanation": "jsonb", "created_at": "timestamptz",
+    "recorded_at": "timestamptz",
+}  # fmt: skip
+BY_RECEIPT = """
+    SELECT t.business_id, t.external_id, t.id, t.user_id, t.kind, t.refund_of, t.coupon_id, t.amount,
+           t.coupon_discount, t.bonus_redeemed, t.bonus_accrued, t.category, t.lines, t.request_hash,
+           t.created_at
+    FROM unnest(%s::uuid[], %s::text[]) AS r(business_id, external_id)
+    JOIN transactions t USING (business_id, external_id)
+"""
+REFUND_TOTALS = """
+    SELECT refund_of, -sum(amount), -sum(coupon_discount), -sum(bonus_redeemed), -sum(bonus_accrued),
+           sum((explanation->'refund'->>'expired')::numeric)
+    FROM transactions WHERE refund_of = ANY(%s::uuid[]) GROUP BY refund_of
+"""
+# Of each purchase, newest spend first: the lot, and what of it earlier refunds have not returned.
+SPENT = """
+    SELECT spent.transaction_id, spent.lot_id, -spent.amount - coalesce((
+        SELECT sum(back.amount) FROM transactions refund
+        JOIN bonus_entries back ON back.transaction_id = refund.id AND back.kind = 'restoration'
+        WHERE refund.refund_of = spent.transaction_id AND back.lot_id = spent.lot_id
+    ), 0)
+    FROM bonus_entries spent
+    WHERE spent.transaction_id = ANY(%s::uuid[]) AND spent.kind = 'redemption'
+    ORDER BY spent.position DESC
+"""
+# What of each purchase's own bonuses lapsed unspent.
+EXPIRED = """
+    SELECT lot.transaction_id, -sum(entry.amount) FROM bonus_lots lot
+    JOIN bonus_entries entry ON entry.lot_id = lot.id AND entry.kind = 'expiry'
+    WHERE lot.transaction_id = ANY(%s::uuid[]) AND lot.kind = 'purchase' GROUP BY lot.transaction_id
+"""
+LINES = """
+    SELECT id, NULL, explanation->'lines' FROM transactions WHERE id = ANY(%s::uuid[])
+    UNION ALL SELECT refund_of, id, lines FROM transactions WHERE refund_of = ANY(%s::uuid[])
+"""
 
 
 @dataclass(slots=True)
 class StoredTransaction:
     """What later requests of the same receipt, and refunds, need to know of a stored row.
 
-    refunded, discount_returned, taken_back  totals of its refunds so far, zero or more
+    refunded, discount_returned, restored, taken_back  totals of its refunds so far, zero or more
+    expired   of its bonuses, what lapsed unspent and no refund has counted yet
+    spent     lots and bonuses that paid for it and have not returned, newest spend first
+    shares    its lines as they were settled; refunded_lines  the lines of its refunds
     """
 
     id: UUID
@@ -54,6 +97,7 @@ class StoredTransaction:
     coupon_id: UUID | None
     amount: Decimal
     coupon_discount: Decimal
+    bonus_redeemed: Decimal
     bonus_accrued: Decimal
     category: str
     lines: Any
@@ -61,69 +105,85 @@ class StoredTransaction:
     created_at: datetime
     refunded: Decimal = ZERO
     discount_returned: Decimal = ZERO
+    restored: Decimal = ZERO
     taken_back: Decimal = ZERO
+    expired: Decimal = ZERO
+    spent: list[tuple[UUID, Decimal]] = field(default_factory=list)
+    shares: list[dict[str, Any]] | None = None
+    refunded_lines: list[dict[str, Any]] = field(default_factory=list)
 
 
-def insert_transactions(rows: list[NewTransaction]) -> None:
-    """Store new purchases and refunds."""
-    insert_rows("transactions", NewTransaction._fields, rows)
+def by_receipt(receipts: Collection[Receipt]) -> tuple[str, list[Any]]:
+    """Return the query for stored purchases and refunds of these receipts; see `stored`."""
+    return BY_RECEIPT, [[business for business, _ in receipts], [external for _, external in receipts]]
+
+
+def stored(rows: Rows) -> dict[Receipt, StoredTransaction]:
+    return {(row[0], row[1]): StoredTransaction(*row[2:]) for row in rows}
 
 
 def stored_by_receipt(receipts: Collection[Receipt]) -> dict[Receipt, StoredTransaction]:
     """Return the stored purchases and refunds of these receipts."""
-    if not receipts:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT t.business_id, t.external_id, t.id, t.user_id, t.kind, t.refund_of, t.coupon_id, t.amount,
-                   t.coupon_discount, t.bonus_accrued, t.category, t.lines, t.request_hash, t.created_at
-            FROM unnest(%s::uuid[], %s::text[]) AS r(business_id, external_id)
-            JOIN transactions t USING (business_id, external_id)
-            """,
-            [[business for business, _ in receipts], [external_id for _, external_id in receipts]],
-        )
-        return {(row[0], row[1]): StoredTransaction(*row[2:]) for row in cursor.fetchall()}
+    return stored(read(by_receipt(receipts))[0]) if receipts else {}
 
 
-def load_refund_totals(purchases: Collection[StoredTransaction]) -> None:
-    """Fill in what earlier refunds of these purchases gave and took back."""
+def refund_queries(purchase_ids: list[UUID]) -> list[tuple[str, list[Any]]]:
+    """Return what refunds of these purchases need to read; see `load_refunds`."""
+    return [
+        (REFUND_TOTALS, [purchase_ids]),
+        (SPENT, [purchase_ids]),
+        (EXPIRED, [purchase_ids]),
+        (LINES, [purchase_ids, purchase_ids]),
+    ]
+
+
+def load_refunds(purchases: Collection[StoredTransaction], found: list[Rows]) -> None:
+    """Fill in what earlier refunds of these purchases gave and took back, and what is left."""
     by_id = {purchase.id: purchase for purchase in purchases}
-    if not by_id:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT refund_of, -sum(amount), -sum(coupon_discount), -sum(bonus_accrued)
-            FROM transactions WHERE refund_of = ANY(%s) GROUP BY refund_of
-            """,
-            [list(by_id)],
-        )
-        for purchase_id, *totals in cursor.fetchall():
-            purchase = by_id[purchase_id]
-            purchase.refunded, purchase.discount_returned, purchase.taken_back = totals
+    totals, spent, expired, lines = found
+    for purchase_id, sum_ in expired:
+        by_id[purchase_id].expired = sum_
+    for purchase_id, refunded, discount, restored, taken_back, counted in totals:
+        purchase = by_id[purchase_id]
+        purchase.refunded, purchase.discount_returned = refunded, discount
+        purchase.restored, purchase.taken_back = restored, taken_back
+        purchase.expired -= counted or ZERO
+    for purchase_id, lot_id, left in spent:
+        by_id[purchase_id].spent.append((lot_id, left))
+    for purchase_id, refund_id, rows in lines:
+        if refund_id is None:
+            by_id[purchase_id].shares = rows
+        else:
+            by_id[purchase_id].refunded_lines += rows or []
 
 
-def parked_refunds(
-    *, receipts: Collection[Receipt], purchases: Collection[Receipt]
-) -> tuple[dict[Receipt, ParkedRefund], dict[Receipt, list[ParkedRefund]]]:
-    """Return parked refunds by their own receipt, and those that wait for one of these purchases."""
-    found = _parked("external_id", receipts)
-    waiting: dict[Receipt, list[ParkedRefund]] = {}
-    for refund in _parked("refund_of", purchases):
-        waiting.setdefault((refund.business_id, refund.refund_of), []).append(refund)
-    return {(refund.business_id, refund.external_id): refund for refund in found}, waiting
+def insert_transactions(write: Write, rows: list[NewTransaction]) -> None:
+    """Add new purchases and refunds to a statement."""
+    write.insert("transactions", COLUMNS, rows)
 
 
-def _parked(column: str, receipts: Collection[Receipt]) -> list[ParkedRefund]:
-    if not receipts:
-        return []
-    return list(
-        ParkedRefund.objects.raw(
-            f"""
-            SELECT p.* FROM unnest(%s::uuid[], %s::text[]) AS r(business_id, {column})
-            JOIN parked_refunds p USING (business_id, {column}) ORDER BY p.purchased_at, p.id
-            """,  # noqa: S608  the column is one of two names above
-            [[business for business, _ in receipts], [external_id for _, external_id in receipts]],
-        )
-    )
+def parked_queries(
+    *, own: Collection[Receipt], purchases: Collection[Receipt]
+) -> list[tuple[str, list[Any]]]:
+    """Return the queries for parked refunds by their own receipt, and for those that wait for a purchase."""
+    return [_parked("external_id", own), _parked("refund_of", purchases)]
+
+
+PARKED_COLUMNS = (
+    "id", "business_id", "member_id", "external_id", "refund_of", "amount", "purchased_at", "category",
+    "request_hash", "source",
+)  # fmt: skip
+
+
+def parked_refunds(rows: Rows) -> list[ParkedRefund]:
+    return [ParkedRefund(**dict(zip(PARKED_COLUMNS, row, strict=True))) for row in rows]
+
+
+def _parked(column: str, receipts: Collection[Receipt]) -> tuple[str, list[Any]]:
+    sql = f"""
+        SELECT p.id, business_id, p.user_id, p.external_id, p.refund_of, p.amount, p.purchased_at,
+               p.category, p.request_hash, p.source
+        FROM unnest(%s::uuid[], %s::text[]) AS r(business_id, {column})
+        JOIN parked_refunds p USING (business_id, {column}) ORDER BY p.purchased_at, p.id
+    """  # noqa: S608  the column is one of two names above
+    return sql, [[business for business, _ in receipts], [external for _, external in receipts]]

@@ -1,22 +1,26 @@
-"""Why a purchase brought what it brought: stored with it, shown to member, cashier and owner."""
+"""Why a purchase brought what it brought: stored with it, shown to member, cashier and owner.
 
+Version 2 holds the inputs, so that a stored purchase can be settled again (`replay_purchases`).
+"""
+
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 
-from loyalty.models import StatusTier
-from loyalty.services.ledger import Account
+from loyalty.rules import TakeBack, Tier
+from loyalty.services.accounts import Account
+from promos.billing import Bill, CouponTerms, Line, Settled, line_json
 from promos.models import Coupon
-from promos.rules import CouponEffect
 from svoykrug.money import ZERO
 
 from .purchases import PurchaseRequest
 
-VERSION = 1
+VERSION = 2
 
 
-def tier_terms(tier: StatusTier) -> dict[str, Any]:
+def tier_terms(tier: Tier) -> dict[str, Any]:
     """Return the tier's terms as they were when the rule ran."""
     return {
         "level": tier.level,
@@ -36,28 +40,53 @@ def rule(
     return {"rule": name, "applied": applied, "effect": str(effect), "reason": reason, "params": params}
 
 
-def accrual_rules(
-    *,
-    request: PurchaseRequest,
-    account: Account,
-    earned: Decimal,
-    by_tier: Decimal,
-    coupon: Coupon | None,
-    effect: CouponEffect,
-    repaid: Decimal,
-) -> list[dict[str, Any]]:
-    """Return the rules of tier, coupon and debt.
+def bill_inputs(bill: Bill) -> dict[str, Any]:
+    """Return what a bill's outcome follows from, beside its amount and the amounts of its lines."""
+    inputs: dict[str, Any] = {
+        "accrual_percent": str(bill.accrual_percent),
+        "cap_percent": str(bill.cap_percent),
+    }
+    if bill.redeem:
+        inputs["redeem"] = str(bill.redeem)
+    if bill.coupon:
+        inputs["coupon"] = {"benefit": bill.coupon.benefit, "value": str(bill.coupon.value)}
+    if bill.lines and not all(line.earns for line in bill.lines):
+        inputs["earning_lines"] = [line.earns for line in bill.lines]
+    if not bill.earns:
+        inputs["earns"] = False
+    return inputs
 
-    earned   bonuses of the purchase; by_tier  what the tier alone would have brought
-    """
-    reason = "" if request.business.can_accrue else "can_accrue: this business gives no bonuses"
+
+def stored_bill(amount: Decimal, explanation: dict[str, Any]) -> Bill:
+    """Return the bill whose inputs an explanation holds. Raises KeyError for version 1, which held none."""
+    inputs = explanation["inputs"]
+    lines = explanation.get("lines", [])
+    earning = inputs.get("earning_lines", [True] * len(lines))
+    coupon = inputs.get("coupon")
+    return Bill(
+        amount=amount,
+        accrual_percent=Decimal(inputs["accrual_percent"]),
+        cap_percent=Decimal(inputs["cap_percent"]),
+        redeem=Decimal(inputs.get("redeem", ZERO)),
+        coupon=CouponTerms(coupon["benefit"], Decimal(coupon["value"])) if coupon else None,
+        lines=tuple(Line(Decimal(line["amount"]), earns) for line, earns in zip(lines, earning, strict=True)),
+        earns=inputs.get("earns", True),
+    )
+
+
+def accrual_rules(
+    *, request: PurchaseRequest, bill: Bill, settled: Settled, coupon: Coupon | None, repaid: Decimal
+) -> list[dict[str, Any]]:
+    """Return the rules of tier, coupon, spending, lines that earn nothing, and debt."""
+    can_accrue = request.business.can_accrue
+    reason = "" if can_accrue else "can_accrue: this business gives no bonuses"
     rules = [
         rule(
             "tier",
-            applied=request.business.can_accrue,
-            effect=by_tier,
+            applied=can_accrue,
+            effect=settled.by_tier,
             reason=reason,
-            percent=str(account.tier.accrual_percent),
+            percent=str(bill.accrual_percent),
         )
     ]
     if coupon:
@@ -65,13 +94,19 @@ def accrual_rules(
             rule(
                 "coupon",
                 applied=True,
-                effect=earned - by_tier,
+                effect=settled.bonus_accrued - settled.by_tier,
                 code=coupon.code,
                 benefit=coupon.benefit,
                 value=str(coupon.benefit_value),
                 text=coupon.benefit_text,
-                discount=str(effect.discount),
+                discount=str(settled.coupon_discount),
             )
+        )
+    if settled.not_earning:
+        rules.append(rule("no_earn", applied=True, amount=str(settled.not_earning)))
+    if bill.redeem:
+        rules.append(
+            rule("redemption", applied=True, spent=str(bill.redeem), limit=str(settled.max_redeemable))
         )
     if repaid:
         rules.append(rule("debt", applied=True, effect=-repaid))
@@ -80,32 +115,48 @@ def accrual_rules(
 
 def purchase_explanation(
     *,
-    request: PurchaseRequest,
     account: Account,
-    earn_base: Decimal,
-    earned: Decimal,
-    rules: list[dict[str, Any]],
+    tier: Tier,
+    bill: Bill,
+    settled: Settled,
+    rules: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return what is stored with a purchase: inputs, every rule looked at, and the outcome."""
-    flags = ["large"] if request.amount > settings.LARGE_PURCHASE_RUB else []
-    return {
+    """Return what is stored with a purchase: inputs, every rule looked at, and the outcome.
+
+    tier  whose rate it earned at; a purchase that lifts the member earns at the old one
+    """
+    explanation = {
         "version": VERSION,
-        "tier": tier_terms(account.tier),
-        "earn_base": str(earn_base),
-        "rules": rules,
-        "accrued": str(earned),
+        "tier": tier_terms(tier),
+        "inputs": bill_inputs(bill),
+        "earn_base": str(settled.earn_base),
+        "rules": list(rules),
+        "accrued": str(settled.bonus_accrued),
         "balance": str(account.balance),
-        "flags": flags,
+        "flags": ["large"] if bill.amount > settings.LARGE_PURCHASE_RUB else [],
     }
+    if settled.lines:
+        explanation["lines"] = [line_json(share) for share in settled.lines]
+    return explanation
 
 
 def refund_explanation(
-    *, account: Account, taken_back: Decimal, debt: Decimal, written_off: Decimal
+    *, account: Account, restored: Decimal, taken: TakeBack, rules: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Return what is stored with a refund: bonuses taken back, put into debt, written off."""
+    """Return what is stored with a refund: bonuses returned, taken back, put into debt, written off.
+
+    `expired` of those that the purchase had brought were lost already when it came.
+    """
     return {
         "version": VERSION,
         "tier": tier_terms(account.tier),
-        "refund": {"taken_back": str(taken_back), "debt": str(debt), "written_off": str(written_off)},
+        "refund": {
+            "restored": str(restored),
+            "taken_back": str(taken.taken),
+            "expired": str(taken.expired),
+            "debt": str(taken.debt),
+            "written_off": str(taken.written_off),
+        },
+        "rules": list(rules),
         "balance": str(account.balance),
     }

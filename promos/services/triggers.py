@@ -11,26 +11,40 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from loyalty.models import StatusTier
+from loyalty.rules import Tier
 from promos.models import ChainAssignment, Coupon, CrossPromoChain
 from promos.rules import in_holdout, new_code, trigger_refusal
-from svoykrug.db.bulk import insert_rows
 from svoykrug.db.models import uuid7
+from svoykrug.db.sql import Write
 
 from .explanation import rule
 from .purchases import PurchaseRequest
 
 Arm = ChainAssignment.Arm
 
-COUPON_COLUMNS = (
-    "id", "created_at", "updated_at", "code", "user_id", "business_id", "chain_id", "status", "benefit",
-    "benefit_value", "benefit_text", "min_amount", "valid_from", "valid_until", "issued_for",
-)  # fmt: skip
-ASSIGNMENT_COLUMNS = ("id", "created_at", "chain_id", "user_id", "trigger_id", "arm", "coupon_id")
+# Most purchases trigger no chain; only whether there is one is asked for each.
+ACTIVE = """
+    SELECT id FROM cross_promo_chains
+    WHERE status = 'active' AND source_business_id = ANY(%s::uuid[]) AND accepted_at <= %s
+"""
+COUPONS = {
+    "id": "uuid", "created_at": "timestamptz", "updated_at": "timestamptz", "code": "text",
+    "user_id": "uuid", "business_id": "uuid", "chain_id": "uuid", "status": "text", "benefit": "text",
+    "benefit_value": "numeric", "benefit_text": "text", "min_amount": "numeric",
+    "valid_from": "timestamptz", "valid_until": "timestamptz", "issued_for": "uuid",
+}  # fmt: skip
+ASSIGNMENTS = {
+    "id": "uuid", "created_at": "timestamptz", "chain_id": "uuid", "user_id": "uuid", "trigger_id": "uuid",
+    "arm": "text", "coupon_id": "uuid",
+}  # fmt: skip
+COUNT_ISSUED = """
+    UPDATE cross_promo_chains SET issued_count = issued_count + r.count
+    FROM {rows} WHERE cross_promo_chains.id = r.id
+"""
 
 
 @dataclass(slots=True)
@@ -45,26 +59,30 @@ class Triggers:
     """Active chains of the purchases' businesses, with what is known of their members."""
 
     def __init__(
-        self, requests: Collection[PurchaseRequest], *, members: Collection[UUID], recorded_at: datetime
+        self,
+        active: Collection[UUID],
+        requests: Collection[PurchaseRequest],
+        *,
+        members: Collection[UUID],
+        recorded_at: datetime,
     ) -> None:
-        """Read active chains and what their conditions need of the members, who must be locked."""
+        """Read chains and what their conditions need of the members, who must be locked.
+
+        active  ids of the chains that these purchases may trigger, from the rows of `ACTIVE`
+        """
         self.recorded_at = recorded_at
         self._visits: dict[tuple[UUID, UUID], list[datetime]] = defaultdict(list)
         self._latest: dict[tuple[UUID, UUID], _Latest] = {}
         self._issued_on: dict[tuple[UUID, date], int] = defaultdict(int)
         self._issued: dict[UUID, int] = defaultdict(int)
-        self._coupons: list[tuple[Any, ...]] = []
+        self._coupons: list[Coupon] = []
         self._assignments: list[tuple[Any, ...]] = []
-        times = [request.purchased_at or recorded_at for request in requests]
-        chains = (
-            _lock_active_chains({request.business.pk for request in requests}, until=max(times))
-            if times
-            else []
-        )
         self._chains: dict[UUID, list[CrossPromoChain]] = defaultdict(list)
+        chains = _lock_limited(active) if active else []
         for chain in chains:
             self._chains[chain.source_business_id].append(chain)
         if chains:
+            times = [request.purchased_at or recorded_at for request in requests]
             self._load_visits(chains, list(members), since=min(times))
             self._load_latest(chains, list(members))
             self._load_daily_counts([chain for chain in chains if chain.daily_limit is not None])
@@ -115,40 +133,40 @@ class Triggers:
             self._issued_on[chain_id, day] = count
 
     def fire(
-        self, request: PurchaseRequest, *, transaction_id: UUID, tier: StatusTier, at: datetime
-    ) -> tuple[list[dict[str, Any]], list[str]]:
+        self, request: PurchaseRequest, *, transaction_id: UUID, tier: Tier, at: datetime
+    ) -> tuple[list[dict[str, Any]], list[Coupon]]:
         """Decide every chain of the purchase's business.
 
-        Returns the rules looked at, for the explanation, and the codes of coupons issued.
+        Returns the rules looked at, for the explanation, and the coupons issued.
         """
-        rules, codes = [], []
+        rules, coupons = [], []
         for chain in self._chains.get(request.business.pk, ()):
             if chain.accepted_at is None or at < chain.accepted_at:
                 continue  # Not agreed yet when this purchase happened: there was no such rule.
             latest = self._latest.get((chain.pk, request.member_id))
             if latest and latest.until > at and latest.coupon_id is None:
                 continue  # Still in the hold-out or left out, and nobody is told.
-            reason, code = self._refusal(chain, request, latest=latest, tier=tier, at=at), None
+            reason, coupon = self._refusal(chain, request, latest=latest, tier=tier, at=at), None
             if reason is None:
-                code = self._assign(chain, request.member_id, transaction_id, at)
-                if code is None:
+                coupon = self._assign(chain, request.member_id, transaction_id, at)
+                if coupon is None:
                     # The explanation goes to the till, too: it must tell neither the hold-out
                     # nor that the member buys at the target.
                     continue
-                codes.append(code)
+                coupons.append(coupon)
             rules.append(
                 rule(
                     "chain",
-                    applied=code is not None,
+                    applied=coupon is not None,
                     reason=reason or "",
                     chain=str(chain.pk),
                     title=str(chain),
                     target=chain.target_business.name,
-                    coupon=code,
+                    coupon=coupon.code if coupon else None,
                 )
             )
         self._visits[request.member_id, request.business.pk].append(at)
-        return rules, codes
+        return rules, coupons
 
     def redeemed(self, coupon: Coupon) -> None:
         """Note that a coupon was redeemed in this call, so the chain may issue the next one."""
@@ -157,12 +175,19 @@ class Triggers:
         if latest and latest.coupon_id == coupon.pk:
             del self._latest[key]  # type: ignore[arg-type]
 
-    def write(self) -> None:
-        """Store coupons and assignments, and count them against the chains' limits."""
-        insert_rows("coupons", COUPON_COLUMNS, self._coupons)
-        insert_rows("chain_assignments", ASSIGNMENT_COLUMNS, self._assignments)
-        for chain_id, count in sorted(self._issued.items()):
-            CrossPromoChain.objects.filter(pk=chain_id).update(issued_count=F("issued_count") + count)
+    def write(self, write: Write) -> None:
+        """Add coupons, assignments and the count against the chains' limits to a statement."""
+        write.insert("coupons", COUPONS, [self._row(coupon) for coupon in self._coupons])
+        write.insert("chain_assignments", ASSIGNMENTS, self._assignments)
+        write.add(COUNT_ISSUED, {"id": "uuid", "count": "integer"}, sorted(self._issued.items()))
+
+    def _row(self, coupon: Coupon) -> tuple[Any, ...]:
+        return (
+            coupon.pk, coupon.created_at, self.recorded_at, coupon.code, coupon.member_id,
+            coupon.business_id, coupon.chain_id, str(coupon.status), coupon.benefit, coupon.benefit_value,
+            coupon.benefit_text, coupon.min_amount, coupon.valid_from, coupon.valid_until,
+            coupon.issued_for_id,
+        )  # fmt: skip
 
     def _refusal(
         self,
@@ -170,7 +195,7 @@ class Triggers:
         request: PurchaseRequest,
         *,
         latest: _Latest | None,
-        tier: StatusTier,
+        tier: Tier,
         at: datetime,
     ) -> str | None:
         reason = trigger_refusal(
@@ -200,52 +225,47 @@ class Triggers:
 
     def _assign(
         self, chain: CrossPromoChain, member_id: UUID, transaction_id: UUID, at: datetime
-    ) -> str | None:
-        """Put the member into an arm; returns the code of the coupon issued to the treatment arm."""
+    ) -> Coupon | None:
+        """Put the member into an arm; returns the coupon issued to the treatment arm."""
         since = at - timedelta(days=chain.exclude_target_customers_days)
         valid_from = at + timedelta(hours=chain.delay_hours)
         valid_until = valid_from + timedelta(days=chain.coupon_valid_days)
-        coupon_id, code = None, None
+        coupon = None
         if any(since <= visit <= at for visit in self._visits[member_id, chain.target_business_id]):
             arm = Arm.SKIPPED
         elif in_holdout(chain.pk, member_id, chain.holdout_percent):
             arm = Arm.CONTROL
         else:
-            arm, coupon_id, code = Arm.TREATMENT, uuid7(), new_code()
-            self._coupons.append(
-                (
-                    coupon_id,
-                    at,
-                    self.recorded_at,
-                    code,
-                    member_id,
-                    chain.target_business_id,
-                    chain.pk,
-                    str(Coupon.Status.ISSUED),
-                    chain.coupon_benefit,
-                    chain.coupon_value,
-                    chain.coupon_text,
-                    chain.coupon_min_amount,
-                    valid_from,
-                    valid_until,
-                    transaction_id,
-                )
+            arm = Arm.TREATMENT
+            coupon = Coupon(
+                created_at=at,
+                code=new_code(),
+                member_id=member_id,
+                business=chain.target_business,
+                chain_id=chain.pk,
+                benefit=chain.coupon_benefit,
+                benefit_value=chain.coupon_value,
+                benefit_text=chain.coupon_text,
+                min_amount=chain.coupon_min_amount,
+                valid_from=valid_from,
+                valid_until=valid_until,
+                issued_for_id=transaction_id,
             )
+            self._coupons.append(coupon)
             self._issued[chain.pk] += 1
             self._issued_on[chain.pk, timezone.localdate(at)] += 1
+        coupon_id = coupon.pk if coupon else None
         self._latest[chain.pk, member_id] = _Latest(coupon_id, valid_until)
         self._assignments.append((uuid7(), at, chain.pk, member_id, transaction_id, str(arm), coupon_id))
-        return code
+        return coupon
 
 
-def _lock_active_chains(business_ids: Collection[UUID], *, until: datetime) -> list[CrossPromoChain]:
-    """Return chains that a purchase until that moment may trigger.
+def _lock_limited(active: Collection[UUID]) -> list[CrossPromoChain]:
+    """Return these chains, oldest consent first.
 
     Those with a limit stay locked to the end of the transaction, so it is never overrun.
     """
-    live = CrossPromoChain.objects.filter(
-        status=CrossPromoChain.Status.ACTIVE, source_business_id__in=business_ids, accepted_at__lte=until
-    )
+    live = CrossPromoChain.objects.filter(pk__in=active)
     limited = Q(total_limit__isnull=False) | Q(daily_limit__isnull=False)
     chains = list(live.select_related("source_business", "target_business").order_by("accepted_at", "pk"))
     if any(chain.total_limit is not None or chain.daily_limit is not None for chain in chains):

@@ -1,0 +1,133 @@
+"""Members' bonuses while a call decides over them: what is loaded, under the members' locks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from heapq import heappush
+from typing import Any
+from uuid import UUID
+
+from loyalty.rules import Lot, Tier
+from svoykrug.db.sql import Rows, read
+from svoykrug.money import ZERO
+
+TIERS = """
+    SELECT id, level, name, name_en, threshold_rub, accrual_percent, redemption_cap_percent, overdraft_limit
+    FROM status_tiers ORDER BY level
+"""
+BALANCES = """
+    SELECT user_id, balance + pending, pending, debt, entries, turnover_bound, turnover_as_of
+    FROM bonuses WHERE user_id = ANY(%s::uuid[])
+"""
+LOTS = """
+    SELECT user_id, id, kind, issuer_id, transaction_id, accrued, remaining, available_from, expires_at
+    FROM bonus_lots WHERE
+"""
+LAPSING_LOTS = f"{LOTS} user_id = ANY(%s::uuid[]) AND remaining > 0 AND expires_at <= %s"
+LIVE_LOTS = f"{LOTS} user_id = ANY(%s::uuid[]) AND remaining > 0"
+# Even empty ones: a lot names its issuer, and bonuses return to the lots they were spent from.
+LOTS_OF_PURCHASES = f"""
+    {LOTS} transaction_id = ANY(%s::uuid[]) OR id IN (
+        SELECT lot_id FROM bonus_entries WHERE transaction_id = ANY(%s::uuid[]) AND kind = 'redemption'
+    )
+"""  # noqa: S608  our own text
+STILL_PENDING = """
+    SELECT user_id, sum(remaining) FROM bonus_lots
+    WHERE user_id = ANY(%s::uuid[]) AND remaining > 0 AND available_from > %s GROUP BY user_id
+"""
+HELD = """
+    SELECT user_id, id, amount FROM bonus_holds
+    WHERE user_id = ANY(%s::uuid[]) AND released_at IS NULL AND expires_at > %s
+"""
+# What bounds the yearly turnover from above grows with every purchase; only when it reaches the
+# next tier are these added up.
+PAID = """
+    SELECT user_id, created_at, amount_paid FROM transactions
+    WHERE user_id = ANY(%s::uuid[]) AND created_at > %s
+"""
+
+
+@dataclass(slots=True)
+class Account:
+    """A member's bonuses while a call decides; sums are what `bonuses` will hold afterwards.
+
+    total  balance and pending together
+    """
+
+    member_id: UUID
+    tier: Tier
+    total: Decimal = ZERO
+    pending: Decimal = ZERO
+    debt: Decimal = ZERO
+    entries: int = 0
+    turnover_bound: Decimal = ZERO
+    turnover_as_of: datetime | None = None
+    # Lots that may move during this call, and those it opens; the same by what opened them, and by
+    # expiry: what lapses next stands first.
+    lots: dict[UUID, Lot] = field(default_factory=dict)
+    of_purchase: dict[UUID, list[Lot]] = field(default_factory=dict)
+    lapsing: list[tuple[datetime, UUID]] = field(default_factory=list)
+    has_live_lots: bool = False
+    # Live holds by id.
+    held: dict[UUID, Decimal] = field(default_factory=dict)
+    # Roubles paid by time, once somebody has to add them up.
+    paid: list[tuple[datetime, Decimal]] | None = None
+
+    @property
+    def balance(self) -> Decimal:
+        return self.total - self.pending
+
+    def keep(self, lot: Lot) -> None:
+        """Know of a lot during this call; one that is known already may have moved since it was stored."""
+        if lot.id in self.lots:
+            return
+        self.lots[lot.id] = lot
+        if lot.transaction_id:
+            self.of_purchase.setdefault(lot.transaction_id, []).append(lot)
+        if lot.remaining:
+            heappush(self.lapsing, (lot.expires_at, lot.id))
+
+    def lots_by_expiry(self, *, but_of: UUID | None = None, at: datetime) -> Iterator[Lot]:
+        """Yield lots with something left, soonest expiry first, then oldest; pending ones too.
+
+        but_of  a purchase whose lots are left out
+
+        Most calls never ask, so what is not loaded yet is read here.
+        """
+        if not self.has_live_lots:
+            load_lots({self.member_id: self}, read((LIVE_LOTS, [[self.member_id]]))[0])
+            self.has_live_lots = True
+        live = (
+            lot
+            for lot in self.lots.values()
+            if lot.remaining and lot.expires_at > at and (but_of is None or lot.transaction_id != but_of)
+        )
+        yield from sorted(live, key=lambda lot: (lot.expires_at, lot.id))
+
+    def available(self, *, at: datetime, but_hold: UUID | None = None) -> Decimal:
+        """Return what may be spent at that moment: live lots less holds, `but_hold` not counted."""
+        live = sum((lot.remaining for lot in self.lots_by_expiry(at=at) if lot.available_from <= at), ZERO)
+        held = sum((amount for hold, amount in self.held.items() if hold != but_hold), ZERO)
+        return max(live - held, ZERO)
+
+
+def load_lots(accounts: dict[UUID, Account], rows: Rows) -> None:
+    for member_id, *values in rows:
+        if account := accounts.get(member_id):
+            account.keep(Lot(*values))
+
+
+def load_balances(accounts: dict[UUID, Account], rows: Rows) -> None:
+    for member_id, total, *values in rows:
+        if account := accounts.get(member_id):
+            account.total = total
+            account.pending, account.debt, account.entries = values[:3]
+            account.turnover_bound, account.turnover_as_of = values[3:]
+
+
+def mature(accounts: dict[UUID, Account], still_pending: Rows) -> None:
+    """Move what has become available since the accounts were last written from pending to balance."""
+    pending: dict[Any, Decimal] = dict(still_pending)
+    for account in accounts.values():
+        account.pending = pending.get(account.member_id, ZERO)

@@ -1,0 +1,97 @@
+"""What a ledger's decisions look like in the tables: rows of one writing statement."""
+
+from typing import TYPE_CHECKING, Any
+
+from svoykrug.db.models import uuid7
+from svoykrug.db.sql import Write
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
+
+LOTS = {
+    "id": "uuid", "created_at": "timestamptz", "user_id": "uuid", "issuer_id": "uuid",
+    "transaction_id": "uuid", "kind": "text", "accrued": "numeric", "remaining": "numeric",
+    "available_from": "timestamptz", "expires_at": "timestamptz",
+}  # fmt: skip
+MOVED_LOTS = {"id": "uuid", "change": "numeric", "expires_at": "timestamptz"}
+ENTRIES = {
+    "id": "uuid", "created_at": "timestamptz", "lot_id": "uuid", "user_id": "uuid", "kind": "text",
+    "amount": "numeric", "transaction_id": "uuid", "honoured_by": "uuid", "recorded_at": "timestamptz",
+    "position": "integer", "total_after": "numeric", "debt_after": "numeric",
+}  # fmt: skip
+BALANCES = {
+    "id": "uuid", "at": "timestamptz", "user_id": "uuid", "balance": "numeric", "pending": "numeric",
+    "debt": "numeric", "entries": "integer", "turnover_bound": "numeric", "turnover_as_of": "timestamptz",
+    "soonest": "timestamptz", "moved": "uuid[]",
+}  # fmt: skip
+TIER_CHANGES = {
+    "id": "uuid", "created_at": "timestamptz", "user_id": "uuid", "from_level": "smallint",
+    "to_level": "smallint", "reason": "text", "turnover_rub": "numeric", "transaction_id": "uuid",
+}  # fmt: skip
+RISEN = {"user_id": "uuid", "tier_id": "uuid", "until": "timestamptz", "at": "timestamptz"}
+
+# A difference and not a plain number: were a lock ever forgotten, the check constraint refuses
+# the second taking instead of losing it.
+MOVE_LOTS = """
+    UPDATE bonus_lots SET remaining = remaining + r.change, expires_at = r.expires_at
+    FROM {rows} WHERE bonus_lots.id = r.id
+"""
+# The statement sees the lots as they were before it, so those it moves are told by `soonest`.
+STORE_BALANCES = """
+    INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, entries,
+                         turnover_bound, turnover_as_of, expires_at)
+    SELECT id, at, at, user_id, balance, pending, debt, entries, turnover_bound, turnover_as_of,
+        LEAST(soonest, (
+            SELECT min(l.expires_at) FROM bonus_lots l
+            WHERE l.user_id = r.user_id AND l.remaining > 0 AND l.id <> ALL (r.moved)
+        ))
+    FROM {rows}
+    ON CONFLICT (user_id) DO UPDATE SET
+        updated_at = EXCLUDED.updated_at, balance = EXCLUDED.balance, pending = EXCLUDED.pending,
+        debt = EXCLUDED.debt, entries = EXCLUDED.entries, turnover_bound = EXCLUDED.turnover_bound,
+        turnover_as_of = EXCLUDED.turnover_as_of, expires_at = EXCLUDED.expires_at
+"""
+RAISE_TIERS = """
+    UPDATE users SET status_tier = r.tier_id, tier_valid_until = r.until, updated_at = r.at
+    FROM {rows} WHERE users.id = r.user_id
+"""
+
+
+def write_ledger(ledger: "Ledger", write: Write) -> None:
+    """Add lots, entries, balances and tiers of the ledger to the statement."""
+    write.insert("bonus_lots", LOTS, [_lot(ledger, *opened) for opened in ledger.opened.values()])
+    moved = [(lot.id, lot.remaining - before, lot.expires_at) for _, lot, before in ledger.moved.values()]
+    write.add(MOVE_LOTS, MOVED_LOTS, moved)
+    write.add(STORE_BALANCES, BALANCES, _balances(ledger))
+    write.insert("bonus_entries", ENTRIES, ledger.entries)
+    write.insert("tier_changes", TIER_CHANGES, [change[:8] for change in ledger.tier_changes])
+    # Of several rises in one call the last one counts.
+    risen = {change[2]: (change[2], *change[8:], ledger.recorded_at) for change in ledger.tier_changes}
+    write.add(RAISE_TIERS, RISEN, list(risen.values()))
+
+
+def _lot(ledger: "Ledger", member_id: Any, lot: Any) -> tuple[Any, ...]:
+    return (
+        lot.id, ledger.recorded_at, member_id, lot.issuer_id, lot.transaction_id, str(lot.kind),
+        lot.accrued, lot.remaining, lot.available_from, lot.expires_at,
+    )  # fmt: skip
+
+
+def _balances(ledger: "Ledger") -> list[tuple[Any, ...]]:
+    soonest: dict[Any, Any] = {}
+    moved: dict[Any, list[Any]] = {}
+    lots = list(ledger.opened.values())
+    for member_id, lot, _ in ledger.moved.values():
+        moved.setdefault(member_id, []).append(lot.id)
+        lots.append((member_id, lot))
+    for member_id, lot in lots:
+        if lot.remaining and (member_id not in soonest or lot.expires_at < soonest[member_id]):
+            soonest[member_id] = lot.expires_at
+    return [
+        (
+            uuid7(), ledger.recorded_at, account.member_id, account.balance, account.pending, account.debt,
+            account.entries, account.turnover_bound, account.turnover_as_of,
+            soonest.get(account.member_id), moved.get(account.member_id, []),
+        )
+        for account in ledger.touched.values()
+    ]  # fmt: skip

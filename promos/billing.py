@@ -1,0 +1,198 @@
+"""The arithmetic of a bill, with no database: specification, rules.md, Purchase and Refund.
+
+The same function answers a quote, a purchase and a replay, so they cannot differ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+from loyalty.rules import accrual
+from promos.models import Benefit
+from svoykrug.money import KOPECK, ZERO, allocate, percent_of, round_half_up
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the receipt: roubles for all of it, and whether it earns."""
+
+    amount: Decimal
+    earns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CouponTerms:
+    """What a coupon gives: percent off, roubles off, times the bonuses, or a gift."""
+
+    benefit: str
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Everything the outcome of a bill follows from.
+
+    accrual_percent  of the tier; 0 where the business gives no bonuses
+    cap_percent      share of the bill payable by bonuses; 0 where the business takes none
+    redeem           bonuses the member spends
+    """
+
+    amount: Decimal
+    accrual_percent: Decimal
+    cap_percent: Decimal
+    redeem: Decimal = ZERO
+    coupon: CouponTerms | None = None
+    lines: tuple[Line, ...] = ()
+    earns: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LineShare:
+    """A line's part of the bill in kopecks; the parts of all lines add up to the bill's."""
+
+    amount: Decimal
+    coupon_discount: Decimal
+    bonus_redeemed: Decimal
+    bonus_accrued: Decimal
+
+    @property
+    def amount_paid(self) -> Decimal:
+        return self.amount - self.coupon_discount - self.bonus_redeemed
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The outcome of a bill.
+
+    max_redeemable  bonuses that the rules let the member spend on it, whatever the balance
+    by_tier         bonuses that the tier alone brings
+    """
+
+    coupon_discount: Decimal
+    max_redeemable: Decimal
+    amount_paid: Decimal
+    not_earning: Decimal
+    earn_base: Decimal
+    by_tier: Decimal
+    bonus_accrued: Decimal
+    lines: list[LineShare] = field(default_factory=list)
+
+
+def settle(bill: Bill) -> Settled:
+    """Return what a bill comes to.
+
+    Earn base = amount − discount − bonuses spent − lines that earn nothing, never below 0; tier
+    percent, then the coupon's multiplier, then the one rounding.
+    """
+    discount, multiplier = _coupon_effect(bill)
+    payable = bill.amount - discount
+    cap = percent_of(payable, bill.cap_percent).quantize(KOPECK, ROUND_DOWN)
+    not_earning = _not_earning(bill)
+    earn_base = max(payable - bill.redeem - not_earning, ZERO)
+    by_tier = accrual(earn_base, percent=bill.accrual_percent)
+    accrued = (
+        by_tier
+        if multiplier == 1
+        else accrual(earn_base, percent=bill.accrual_percent, multiplier=multiplier)
+    )
+    return Settled(
+        coupon_discount=discount,
+        max_redeemable=cap,
+        amount_paid=payable - bill.redeem,
+        not_earning=not_earning,
+        earn_base=earn_base,
+        by_tier=by_tier,
+        bonus_accrued=accrued,
+        lines=_shares(bill, discount, accrued) if bill.lines else [],
+    )
+
+
+def _coupon_effect(bill: Bill) -> tuple[Decimal, Decimal]:
+    """Return roubles off, never more than the bill, and the multiplier of bonuses."""
+    if bill.coupon is None:
+        return ZERO, Decimal(1)
+    value = bill.coupon.value
+    if bill.coupon.benefit == Benefit.PERCENT:
+        return round_half_up(percent_of(bill.amount, value)), Decimal(1)
+    if bill.coupon.benefit == Benefit.FIXED:
+        return min(value, bill.amount), Decimal(1)
+    return ZERO, value if bill.coupon.benefit == Benefit.MULTIPLIER else Decimal(1)
+
+
+def _not_earning(bill: Bill) -> Decimal:
+    if bill.lines:
+        return sum((line.amount for line in bill.lines if not line.earns), ZERO)
+    return ZERO if bill.earns else bill.amount
+
+
+def _shares(bill: Bill, discount: Decimal, accrued: Decimal) -> list[LineShare]:
+    """Split discount, spent and earned bonuses over the lines, in kopecks, by largest remainder."""
+    discounts = allocate(discount, [line.amount for line in bill.lines])
+    payable = [line.amount - off for line, off in zip(bill.lines, discounts, strict=True)]
+    redeemed = allocate(bill.redeem, payable)
+    bases = [
+        left - spent if line.earns else ZERO
+        for line, left, spent in zip(bill.lines, payable, redeemed, strict=True)
+    ]
+    earned = allocate(accrued, bases)
+    return [
+        LineShare(line.amount, *parts)
+        for line, *parts in zip(bill.lines, discounts, redeemed, earned, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What of a purchase, or of one of its lines, is not refunded yet; sums zero or more."""
+
+    amount: Decimal
+    coupon_discount: Decimal
+    bonus_redeemed: Decimal
+    bonus_accrued: Decimal
+
+
+def refund_parts(left: Left, refunding: Decimal) -> Left:
+    """Return the parts that go with a refund of `refunding` roubles, at most what is left.
+
+    Money, discount and spent bonuses add up to the refund; the last refund takes what is left.
+    """
+    paid = left.amount - left.coupon_discount - left.bonus_redeemed
+    if not (left.coupon_discount or left.bonus_redeemed):
+        discount = redeemed = ZERO
+    else:
+        _, discount, redeemed = allocate(refunding, [paid, left.coupon_discount, left.bonus_redeemed])
+    accrued = round_half_up(left.bonus_accrued * refunding / left.amount)
+    return Left(refunding, discount, redeemed, accrued)
+
+
+def refund_of_lines(whole: Left, lines: Sequence[tuple[Left, Decimal]]) -> tuple[Left, list[Left]]:
+    """Return the parts that go with a refund of lines, in all and by line.
+
+    whole  what is left of the purchase
+    lines  what is left of each line, and roubles of it to refund
+
+    Earlier refunds by amount took from no line, so the sum is fitted into what is left of the whole.
+    """
+    parts = [refund_parts(left, refunding) for left, refunding in lines]
+    total = sum((part.amount for part in parts), ZERO)
+    if total == whole.amount:
+        return whole, parts
+    paid_left = whole.amount - whole.coupon_discount - whole.bonus_redeemed
+    discount = min(sum((part.coupon_discount for part in parts), ZERO), whole.coupon_discount)
+    redeemed = min(sum((part.bonus_redeemed for part in parts), ZERO), whole.bonus_redeemed)
+    beyond = max(total - discount - redeemed - paid_left, ZERO)
+    more = min(beyond, whole.bonus_redeemed - redeemed)
+    accrued = min(sum((part.bonus_accrued for part in parts), ZERO), whole.bonus_accrued)
+    return Left(total, discount + beyond - more, redeemed + more, accrued), parts
+
+
+def line_json(share: LineShare) -> dict[str, Any]:
+    """Return a line's part as it is stored and answered."""
+    return {
+        "amount": f"{share.amount:.2f}",
+        "coupon_discount": f"{share.coupon_discount:.2f}",
+        "bonus_redeemed": f"{share.bonus_redeemed:.2f}",
+        "amount_paid": f"{share.amount_paid:.2f}",
+        "bonus_accrued": f"{share.bonus_accrued:.2f}",
+    }

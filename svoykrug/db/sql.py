@@ -1,0 +1,74 @@
+"""Statements by hand for the paths that many requests or many rows go through."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from django.db import connection
+
+Rows = list[tuple[Any, ...]]
+
+
+def read(*queries: tuple[str, Sequence[Any]]) -> list[Rows]:
+    """Run several queries in one round trip; return the rows of each.
+
+    Each sees what was committed when it began, so one may wait for a lock and the next read what
+    the holder of that lock has written.
+    """
+    if not queries:
+        return []
+    text = ";\n".join(sql for sql, _ in queries)
+    with connection.cursor() as cursor:
+        cursor.execute(text, [value for _, values in queries for value in values])
+        found = [cursor.fetchall()]
+        while cursor.nextset():
+            found.append(cursor.fetchall())
+    return found
+
+
+class Write:
+    """Writes to several tables, executed as one statement.
+
+    The triggers that prove a ledger look at the end of a statement, so what belongs together is
+    written together: all of it or nothing. Rows travel as JSON, however many they are.
+
+    Two parts must not touch the same row: the order of their execution is not defined.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._rows: list[str] = []
+
+    def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows of values in the order of `columns`, which maps a column to its SQL type."""
+        names = ", ".join(columns)
+        self.add(f"INSERT INTO {table} ({names}) SELECT {names} FROM {{rows}}", columns, rows)  # noqa: S608
+
+    def add(self, sql: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+        """Add a writing statement; `{rows}` in it stands for the rows as a table named `r`.
+
+        sql, columns  trusted text, never from a request; nothing is added without rows
+        """
+        if not rows:
+            return
+        names = tuple(columns)
+        types = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        self._parts.append(sql.format(rows=f"json_to_recordset(%s) AS r({types})"))
+        records = [dict(zip(names, row, strict=True)) for row in rows]
+        self._rows.append(orjson.dumps(records, default=str).decode())
+
+    def execute(self) -> None:
+        if not self._parts:
+            return
+        *earlier, last = self._parts
+        parts = ", ".join(f"part{number} AS ({sql})" for number, sql in enumerate(earlier))
+        with connection.cursor() as cursor:
+            cursor.execute(f"WITH {parts} {last}" if earlier else last, self._rows)
+
+
+def as_jsonb(value: Any) -> Any:
+    """Return the value with its keys in the order in which PostgreSQL's jsonb gives them back."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+        return {key: as_jsonb(value[key]) for key in keys}
+    return [as_jsonb(item) for item in value] if isinstance(value, list) else value
