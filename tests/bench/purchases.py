@@ -92,7 +92,8 @@ def _posts() -> Iterator[bytes]:
             "category": "tea",
         }
         key = keys[number % BUSINESSES]
-        yield request_bytes("POST", "/api/v1/transactions", f"Api-Key {key}", json.dumps(body).encode())
+        raw = json.dumps(body).encode()
+        yield request_bytes("POST", "/api/v1/transactions", raw, Authorization=f"Api-Key {key}")
 
 
 @figure
