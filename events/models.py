@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited
 from svoykrug.db.models import (
     ChangingRecord,
     Index,
@@ -61,6 +62,19 @@ class Event(ChangingRecord):
             Index(fields=["organiser"], name="idx_events_organiser"),
             Index(fields=["business"], condition=Q(business__isnull=False), name="idx_events_business"),
         ]
+        triggers = audited(
+            "organiser_id",
+            "business_id",
+            "title",
+            "place",
+            "date",
+            "ends_at",
+            "capacity",
+            "status",
+            "min_tier",
+            "bonus_reward",
+            "cover",
+        )
 
     def __str__(self) -> str:
         return self.title
@@ -109,7 +123,11 @@ class EventRegistration(ChangingRecord):
             Index(fields=["event", "status", "created_at"], name="idx_event_registrations_event"),
             Index(fields=["sync_xid"], name="idx_event_registrations_sync_xid"),
         ]
-        triggers = [stamp_sync_xid(), count_row_versions()]
+        triggers = [
+            stamp_sync_xid(),
+            count_row_versions(),
+            *audited("user_id", "event_id", "party_size", "status", "offer_expires_at", "checked_in_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.member_id} {self.status}"

@@ -8,7 +8,7 @@ SELECT * FROM api_keys WHERE business_id = sk_business(4);
 SELECT * FROM api_keys WHERE key_hash = md5('key7');
 
 -- idx_audit_logs_actor
-SELECT * FROM audit_logs WHERE actor_id = sk_member(42) ORDER BY created_at DESC LIMIT 50;
+SELECT * FROM audit_logs WHERE actor_id = sk_member(42) AND actor_kind IN ('member', 'staff') ORDER BY created_at DESC LIMIT 50;
 
 -- idx_audit_logs_row
 SELECT * FROM audit_logs WHERE table_name = 'users' AND row_id = md5('row77')::uuid ORDER BY created_at DESC;

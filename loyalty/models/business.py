@@ -4,6 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index, MoneyField
 
 PROGRAMME_CODE = "KRUG"
@@ -66,6 +67,26 @@ class Business(ChangingRecord):
                 | models.Q(redemption_cap_percent__gte=0, redemption_cap_percent__lte=100),
             ),
         ]
+        triggers = audited(
+            "code",
+            "name",
+            "legal_name",
+            "inn",
+            "category",
+            "address",
+            "logo",
+            "is_active",
+            "is_programme",
+            "can_accrue",
+            "can_redeem",
+            "point_price_rub",
+            "redemption_cap_percent",
+            "pending_days",
+            "no_earn_categories",
+            "requires_presence_code",
+            "credit_limit_rub",
+            "stops_accrual_over_limit",
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -99,6 +120,7 @@ class ApiKey(ChangingRecord):
         verbose_name_plural = _("API keys")
         constraints = [models.UniqueConstraint(fields=["key_hash"], name="idx_api_keys_key_hash")]
         indexes = [Index(fields=["business"], name="idx_api_keys_business")]
+        triggers = audited("business_id", "label", "prefix", "scopes", "revoked_at")
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
@@ -121,6 +143,7 @@ class CrmIntegration(ChangingRecord):
         verbose_name = _("CRM integration")
         verbose_name_plural = _("CRM integrations")
         constraints = [models.UniqueConstraint(fields=["business"], name="idx_crm_integrations_business")]
+        triggers = audited("business_id", "provider", "is_active")
 
     def __str__(self) -> str:
         return f"{self.provider} · {self.business}"

@@ -5,7 +5,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.actor import PEOPLE, ActorKind
+from svoykrug.db.audit import ExactNumbers, audited, by_database
 from svoykrug.db.models import ChangingRecord, Index, Record, append_only
+from svoykrug.db.triggers import no_truncate
 
 
 class Notification(ChangingRecord):
@@ -53,21 +56,52 @@ class Notification(ChangingRecord):
             Index("member", F("created_at").desc(), name="idx_notifications_user"),
             Index(fields=["partner"], condition=Q(partner__isnull=False), name="idx_notifications_partner"),
         ]
+        triggers = audited(
+            "user_id", "channel", "purpose", "partner_id", "template", "status", "send_after", "attempts"
+        )
 
     def __str__(self) -> str:
         return self.template
 
 
 class AuditLog(Record):
-    """Who changed what. Append-only."""
+    """Who changed what: written by triggers (svoykrug/db/audit.py), append-only.
 
+    changes  column → [old, new]; `{}` where the row that was inserted says it itself
+    """
+
+    class Action(models.TextChoices):
+        INSERT = "insert", _("created")
+        UPDATE = "update", _("changed")
+        DELETE = "delete", _("removed")
+
+    # The triggers name four columns; the rest the database knows by itself.
+    id = models.UUIDField(primary_key=True, db_default=by_database("uuid_v7()"), editable=False)
+    created_at = models.DateTimeField(db_default=by_database("clock_timestamp()"), editable=False)
     table_name = models.CharField(_("table"), max_length=63)
     row_id = models.UUIDField(_("row"))
-    action = models.CharField(_("what"), max_length=6)
-    actor_id = models.UUIDField(_("who"), null=True, blank=True)
-    actor_kind = models.CharField(_("acting as"), max_length=10, blank=True)
-    request_id = models.CharField(_("request"), max_length=64, blank=True)
-    changes = models.JSONField(_("changes"), default=dict)
+    action = models.CharField(_("what"), max_length=6, choices=Action)
+    actor_id = models.UUIDField(
+        _("who"),
+        null=True,
+        blank=True,
+        db_default=by_database("NULLIF(current_setting('svoykrug.actor_id', true), '')::uuid"),
+    )
+    actor_kind = models.CharField(
+        _("acting as"),
+        max_length=10,
+        choices=ActorKind,
+        db_default=by_database(
+            "COALESCE(NULLIF(current_setting('svoykrug.actor_kind', true), ''), 'system')"
+        ),
+    )
+    request_id = models.CharField(
+        _("request"),
+        max_length=64,
+        blank=True,
+        db_default=by_database("COALESCE(current_setting('svoykrug.request_id', true), '')"),
+    )
+    changes = models.JSONField(_("changes"), default=dict, decoder=ExactNumbers)
 
     class Meta:
         db_table = "audit_logs"
@@ -75,9 +109,14 @@ class AuditLog(Record):
         verbose_name_plural = _("changes")
         indexes = [
             Index("table_name", "row_id", F("created_at").desc(), name="idx_audit_logs_row"),
-            Index("actor_id", F("created_at").desc(), name="idx_audit_logs_actor"),
+            Index(
+                "actor_id",
+                F("created_at").desc(),
+                condition=Q(actor_kind__in=PEOPLE),
+                name="idx_audit_logs_actor",
+            ),
         ]
-        triggers = [append_only()]
+        triggers = [append_only(), no_truncate()]
 
     def __str__(self) -> str:
         return f"{self.action} {self.table_name}"

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited, audited_append_only
 from svoykrug.db.models import Index, MoneyField, Record, SyncXidField, append_only, stamp_sync_xid
 
 
@@ -53,6 +54,10 @@ class Bonus(Record):
         indexes = [
             Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="idx_bonuses_expires")
         ]
+        triggers = audited(
+            "user_id", "balance", "pending", "debt", "expires_at",
+            unrecorded=("entries", "turnover_bound", "turnover_as_of"),
+        )  # fmt: skip
 
     def __str__(self) -> str:
         return str(self.balance)
@@ -118,6 +123,17 @@ class BonusLot(Record):
             Index(fields=["issuer"], name="idx_bonus_lots_issuer"),
             Index(fields=["transaction"], name="idx_bonus_lots_transaction"),
         ]
+        triggers = audited(
+            "user_id",
+            "issuer_id",
+            "transaction_id",
+            "kind",
+            "accrued",
+            "remaining",
+            "available_from",
+            "expires_at",
+            inserted_values=False,
+        )
 
     def __str__(self) -> str:
         return f"{self.remaining}/{self.accrued}"
@@ -206,7 +222,7 @@ class BonusEntry(Record):
             ),
             Index(fields=["sync_xid"], name="idx_bonus_entries_sync_xid"),
         ]
-        triggers = [stamp_sync_xid(), append_only()]
+        triggers = [stamp_sync_xid(), append_only(), *audited_append_only()]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount}"
@@ -245,6 +261,9 @@ class BonusHold(Record):
             Index(fields=["member", "expires_at"], name="idx_bonus_holds_user"),
             Index(fields=["business"], name="idx_bonus_holds_business"),
         ]
+        triggers = audited(
+            "user_id", "business_id", "amount", "expires_at", "released_at", inserted_values=False
+        )
 
     def __str__(self) -> str:
         return str(self.amount)

@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index, Record
 
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -92,6 +93,15 @@ class Member(AbstractBaseUser, ChangingRecord):
             Index(fields=["status_tier"], name="idx_users_status_tier"),
             Index(fields=["referred_by"], name="idx_users_referred_by"),
         ]
+        triggers = audited(
+            "status_tier",
+            "tier_valid_until",
+            "language",
+            "referred_by",
+            "is_staff",
+            "is_active",
+            "anonymised_at",
+        )
 
     def __str__(self) -> str:
         # What a partner may see: the admin prints this wherever a row points at a member.
@@ -156,6 +166,7 @@ class StaffMembership(Record):
             models.UniqueConstraint(fields=["member", "business"], name="idx_staff_memberships_user_business")
         ]
         indexes = [Index(fields=["business", "role"], name="idx_staff_memberships_business")]
+        triggers = audited("user_id", "business_id", "role")
 
     def __str__(self) -> str:
         return f"{self.member} · {self.business} · {self.get_role_display()}"
@@ -177,6 +188,7 @@ class ReferralCode(ChangingRecord):
         db_table = "referral_codes"
         constraints = [models.UniqueConstraint(fields=["code"], name="idx_referral_codes_code")]
         indexes = [Index(fields=["member"], name="idx_referral_codes_user")]
+        triggers = audited("user_id", "invited_count", "rewarded_count", "monthly_limit", "is_active")
 
     def __str__(self) -> str:
         return self.code
@@ -201,6 +213,7 @@ class Session(Record):
         db_table = "sessions"
         constraints = [models.UniqueConstraint(fields=["token_hash"], name="idx_sessions_token_hash")]
         indexes = [Index(fields=["member", "family"], name="idx_sessions_user_family")]
+        triggers = audited("user_id", "family", "expires_at", "rotated_at", "revoked_at", "reason")
 
     def __str__(self) -> str:
         return f"{self.user_agent or self.family}"

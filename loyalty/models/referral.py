@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index
 
 
@@ -56,6 +57,7 @@ class Referral(ChangingRecord):
                 name="idx_referrals_transaction",
             ),
         ]
+        triggers = audited("inviter_id", "newcomer_id", "status", "reason", "transaction_id", "settled_at")
 
     def __str__(self) -> str:
         return f"{self.inviter} → {self.newcomer}"

@@ -5,6 +5,7 @@ from django.db.models import F
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited, audited_append_only
 from svoykrug.db.models import ChangingRecord, Index, MoneyField, Record, append_only
 
 
@@ -43,6 +44,15 @@ class StatusTier(ChangingRecord):
                 condition=models.Q(threshold_rub__gte=0, overdraft_limit__gte=0),
             ),
         ]
+        triggers = audited(
+            "level",
+            "name",
+            "name_en",
+            "threshold_rub",
+            "accrual_percent",
+            "redemption_cap_percent",
+            "overdraft_limit",
+        )
 
     def __str__(self) -> str:
         return self.name_en if (get_language() or "").startswith("en") else self.name
@@ -84,7 +94,7 @@ class TierChange(Record):
                 name="idx_tier_changes_transaction",
             ),
         ]
-        triggers = [append_only()]
+        triggers = [append_only(), *audited_append_only()]
 
     def __str__(self) -> str:
         return f"{self.from_level} → {self.to_level}"

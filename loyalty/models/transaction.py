@@ -5,6 +5,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited, audited_append_only
 from svoykrug.db.models import Index, MoneyField, Record, SyncXidField, append_only, stamp_sync_xid
 
 
@@ -117,7 +118,7 @@ class Transaction(Record):
             ),
             Index(fields=["coupon"], condition=Q(coupon__isnull=False), name="idx_transactions_coupon"),
         ]
-        triggers = [stamp_sync_xid(), append_only()]
+        triggers = [stamp_sync_xid(), append_only(), *audited_append_only()]
 
     def __str__(self) -> str:
         return self.external_id or str(self.pk)
@@ -152,6 +153,16 @@ class ParkedRefund(Record):
             Index(fields=["business", "refund_of"], name="idx_parked_refunds_purchase"),
             Index(fields=["member"], name="idx_parked_refunds_user"),
         ]
+        triggers = audited(
+            "business_id",
+            "user_id",
+            "external_id",
+            "refund_of",
+            "amount",
+            "purchased_at",
+            "category",
+            "source",
+        )
 
     def __str__(self) -> str:
         return self.external_id

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index, MoneyField, Record
 
 from .coupon import Benefit
@@ -138,6 +139,34 @@ class CrossPromoChain(ChangingRecord):
                 name="idx_cross_promo_chains_accepted",
             ),
         ]
+        triggers = audited(
+            "source_business_id",
+            "target_business_id",
+            "continues",
+            "title",
+            "trigger_min_amount",
+            "trigger_categories",
+            "trigger_tiers",
+            "trigger_weekdays",
+            "trigger_first_purchase",
+            "coupon_benefit",
+            "coupon_value",
+            "coupon_text",
+            "coupon_min_amount",
+            "coupon_valid_days",
+            "delay_hours",
+            "total_limit",
+            "daily_limit",
+            "issued_count",
+            "discount_share_percent",
+            "holdout_percent",
+            "attribution_days",
+            "exclude_target_customers_days",
+            "status",
+            "accepted_by",
+            "accepted_at",
+            "version",
+        )
 
     def __str__(self) -> str:
         return self.title or f"{self.source_business} → {self.target_business}"
@@ -203,6 +232,7 @@ class ChainAssignment(Record):
                 name="idx_chain_assignments_converted",
             ),
         ]
+        triggers = audited("chain_id", "user_id", "trigger_id", "arm", "coupon_id", "converted_id")
 
     def __str__(self) -> str:
         return f"{self.chain_id} {self.arm}"

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index, MoneyField
 
 
@@ -108,6 +109,20 @@ class Coupon(ChangingRecord):
                 fields=["issued_for"], condition=Q(issued_for__isnull=False), name="idx_coupons_issued_for"
             ),
         ]
+        triggers = audited(
+            "user_id",
+            "business_id",
+            "chain_id",
+            "offer_id",
+            "status",
+            "benefit",
+            "benefit_value",
+            "benefit_text",
+            "min_amount",
+            "valid_from",
+            "valid_until",
+            "issued_for",
+        )
 
     def __str__(self) -> str:
         return f"{self.code[:5]}-{self.code[5:]}"

@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index, MoneyField
 
 
@@ -37,6 +38,20 @@ class Offer(ChangingRecord):
         verbose_name = _("offer")
         verbose_name_plural = _("offers")
         indexes = [Index(fields=["business", "status"], name="idx_offer_constructor_business")]
+        triggers = audited(
+            "business_id",
+            "title",
+            "conditions",
+            "effect",
+            "stacking",
+            "priority",
+            "per_member_limit",
+            "per_member_day_limit",
+            "total_uses_limit",
+            "total_bonus_limit",
+            "status",
+            "version",
+        )
 
     def __str__(self) -> str:
         return self.title

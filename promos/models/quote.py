@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index
 
 
@@ -61,6 +62,10 @@ class Quote(ChangingRecord):
                 name="idx_quotes_transaction",
             ),
         ]
+        triggers = audited(
+            "business_id", "user_id", "coupon_id", "hold_id", "transaction_id", "holds", "presence_shown",
+            "expires_at", "cancelled_at", inserted_values=False,
+        )  # fmt: skip
 
     def __str__(self) -> str:
         return str(self.pk)

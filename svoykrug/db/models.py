@@ -7,6 +7,8 @@ from django.db import models
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from svoykrug.db.triggers import append_only
+
 __all__ = [
     "ChangingRecord",
     "Index",
@@ -88,8 +90,3 @@ def count_row_versions() -> pgtrigger.Trigger:
         operation=pgtrigger.Update,
         func="NEW.row_version = OLD.row_version + 1; RETURN NEW;",
     )
-
-
-def append_only() -> pgtrigger.Trigger:
-    """Refuse every update and delete of a row: what is recorded stays."""
-    return pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)
