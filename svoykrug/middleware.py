@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
 from loyalty.backends import signed_in_by_code
+from svoykrug.db.actor import Actor, ActorKind, acting_as, become
 
 # A server behind a Unix socket has no address to name.
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  a label, nothing is bound
@@ -24,9 +25,28 @@ def request_id_middleware(
     def middleware(request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-Id", "")
         request.id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        response = get_response(request)
+        with acting_as(Actor(ActorKind.VISITOR, request_id=request.id)):
+            response = get_response(request)
         response["X-Request-Id"] = request.id
         return response
+
+    return middleware
+
+
+def actor_middleware(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Let what a signed-in person does stand under their name; the API names its own callers.
+
+    Who entered by a password is staff at work; who came by a phone code is a member, staff or not.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        # Without a session nobody is signed in, and nothing needs to be read.
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
+            at_work = request.user.is_staff and not signed_in_by_code(request)
+            become(ActorKind.STAFF if at_work else ActorKind.MEMBER, request.user.pk)
+        return get_response(request)
 
     return middleware
 

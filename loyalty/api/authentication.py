@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from loyalty.models import ApiKey, Member
 from loyalty.services.api_keys import use_api_key
 from loyalty.services.sessions import member_of_access_token
+from svoykrug.db.actor import ActorKind, become
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = use_api_key(secret, at=timezone.now())
         if key is None:
             raise AuthenticationFailed(_("The API key is unknown or revoked."))
+        become(ActorKind.API_KEY, key.pk)
         return Integrator(key), key
 
     def authenticate_header(self, request: Request) -> str:
@@ -59,6 +61,7 @@ class MemberTokenAuthentication(BaseAuthentication):
         member = member_of_access_token(access)
         if member is None:
             raise AuthenticationFailed(_("The access token is not valid or has run out. Refresh it."))
+        become(ActorKind.MEMBER, member.pk)
         return member, access
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, with delete rules that also stand in the database."""
+"""Django's PostgreSQL backend, with delete rules in the database and writes that name their actor."""

@@ -10,6 +10,8 @@ from django.db import models
 from django.db.backends.ddl_references import Statement
 from django.db.backends.postgresql import base, schema
 
+from svoykrug.db.postgresql import acting
+
 DELETE_RULES = {
     models.CASCADE: "CASCADE",
     models.PROTECT: "RESTRICT",
@@ -37,6 +39,15 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = DatabaseSchemaEditor
+
+    def get_connection_params(self) -> dict[str, Any]:
+        return {**super().get_connection_params(), "cursor_factory": acting.Cursor}
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> acting.Connection:
+        connection = super().get_new_connection(conn_params)
+        # Django names no class of connection unless it pools them; ours adds methods only.
+        connection.__class__ = acting.Connection
+        return connection
 
     @property
     def queries_logged(self) -> bool:

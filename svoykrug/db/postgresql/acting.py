@@ -1,0 +1,84 @@
+"""Tells each writing transaction who acts, in the same message that begins it.
+
+A transaction begins before its first statement; where somebody acts, its settings travel with
+BEGIN, so they cost no round trip of their own. They are local: the transaction's end forgets them,
+and a connection that is used again, or pooled, never speaks for somebody else.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg.pq import Escaping, TransactionStatus
+
+from svoykrug.db.actor import Actor, current_actor
+
+WRITING = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|WITH|COPY)\b", re.IGNORECASE)
+SETTINGS = (b"svoykrug.actor_kind", b"svoykrug.actor_id", b"svoykrug.request_id")
+UNSURE = object()
+
+
+class Connection(psycopg.Connection[Any]):
+    """told: the actor that the open transaction knows; UNSURE after a savepoint may have undone it."""
+
+    told: Any = None
+    told_again = False
+
+    def acting(self, statement: Any) -> AbstractContextManager[None]:
+        """Make sure that the statement runs in a transaction which knows the actor of now."""
+        actor, status = current_actor(), self.pgconn.transaction_status
+        text = statement if isinstance(statement, str) else ""
+        if status == TransactionStatus.IDLE:
+            self.told, self.told_again = None, False
+            if actor is not None and not self.autocommit:
+                self._tell(actor, self._get_tx_start_command())
+            elif actor is not None and WRITING.match(text):
+                return self._one_statement(actor)
+        elif text.startswith("ROLLBACK TO"):
+            if self.told_again:
+                self.told = UNSURE
+        elif self.told != actor and status == TransactionStatus.INTRANS:
+            self._tell(actor)
+            self.told_again = True
+        return nullcontext()
+
+    @contextmanager
+    def _one_statement(self, actor: Actor) -> Iterator[None]:
+        """Give a write outside a transaction one of its own, for the settings are local to it."""
+        self._tell(actor, b"BEGIN")
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    def _tell(self, actor: Actor | None, *begin: bytes) -> None:
+        """Send the settings, behind BEGIN if the transaction is to begin, in one message."""
+        words = (actor.kind.value, str(actor.id or ""), actor.request_id) if actor else ("", "", "")
+        literals = [Escaping(self.pgconn).escape_literal(word.encode()) for word in words]
+        settings = [b"SET LOCAL %b = %b" % pair for pair in zip(SETTINGS, literals, strict=True)]
+        answer = self.pgconn.exec_(b"; ".join([*begin, *settings]))
+        if self.pgconn.transaction_status != TransactionStatus.INTRANS:
+            raise psycopg.OperationalError(answer.get_error_message())
+        self.told = actor
+
+
+class Cursor(base.Cursor):
+    connection: Connection
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.connection.acting(query):
+            return super().execute(query, *args, **kwargs)
+
+    def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.connection.acting(query):
+            return super().executemany(query, *args, **kwargs)
+
+    @contextmanager
+    def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Iterator[psycopg.Copy]:
+        with self.connection.acting(statement), super().copy(statement, *args, **kwargs) as copy:
+            yield copy
