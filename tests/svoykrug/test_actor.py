@@ -235,12 +235,13 @@ def test_writes_without_a_transaction_name_their_actor(bonus):
 
 @committed
 def test_copy_without_a_transaction_names_its_actor(member):
-    columns = ["id", "created_at", "updated_at", "user_id", "balance", "pending", "debt"]
-    rows = [[uuid7(), NOON, NOON, MemberFactory().pk, 0, 0, 0] for _row in range(COPY_FROM_ROWS)]
+    columns = ["id", "created_at", "updated_at", "user_id", "code", "invited_count", "rewarded_count",
+               "monthly_limit", "is_active"]  # fmt: skip
+    rows = [[uuid7(), NOON, NOON, member.pk, f"C{n}", 0, 0, 10, True] for n in range(COPY_FROM_ROWS)]
     with acting_as(actor := staff()):
-        insert_rows("bonuses", columns, rows)
+        insert_rows("referral_codes", columns, rows)
 
-    assert recorded("bonuses") == names(actor)
+    assert recorded("referral_codes") == names(actor)
 
 
 @committed
