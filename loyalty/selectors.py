@@ -11,9 +11,11 @@ from dateutil.relativedelta import relativedelta
 from django.conf import settings
 from django.db.models import Min, Q, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from loyalty.errors import MemberNotFound
-from loyalty.models import Bonus, BonusEntry, BonusLot, Member, StatusTier, TierChange, Transaction
+from loyalty.models import Bonus, BonusEntry, BonusHold, BonusLot, Member, StatusTier, TierChange, Transaction
+from svoykrug.db.sql import read
 from svoykrug.money import ZERO
 
 EXPIRING_SOON_DAYS = 30
@@ -25,13 +27,15 @@ TIER_REVIEW_TIME = time(0, 30)
 class Wallet:
     """A member's bonuses at a moment.
 
-    available    may be spent now
+    available    may be spent now, what a quote set aside not among it
+    held         set aside by quotes for purchases under way
     pending      will become available, the first on `next_available_on`
     expiring     of the available, lapses within 30 days, the first on `expiring_on`
     debt         new accruals repay it first
     """
 
     available: Decimal
+    held: Decimal
     pending: Decimal
     debt: Decimal
     expiring: Decimal
@@ -90,8 +94,11 @@ def wallet(member_id: UUID, *, at: datetime) -> Wallet:
         next_available_on=Min("available_from", filter=Q(available_from__gt=at)),
     )
     debt = Bonus.objects.filter(member_id=member_id).values_list("debt", flat=True).first()
+    holds = BonusHold.objects.filter(member_id=member_id).live(at)
+    held = holds.aggregate(sum=Sum("amount"))["sum"] or ZERO
     return Wallet(
-        available=sums["available"] or ZERO,
+        available=max((sums["available"] or ZERO) - held, ZERO),
+        held=held,
         pending=sums["pending"] or ZERO,
         debt=debt or ZERO,
         expiring=sums["expiring"] or ZERO,
@@ -184,6 +191,17 @@ def active_members(*, phones: Collection[str], cards: Collection[str]) -> dict[s
     return by | {f"card:{card}": pk for _, card, pk in rows if card in wanted_cards}
 
 
+def find_member_id(*, phone: str | None = None, card: str | None = None) -> UUID:
+    """Return the id of the member of that phone (E.164) or card number, quicker than `find_member`."""
+    column = "phone" if phone else "card_number"
+    sql = f"SELECT id FROM users WHERE {column} = %s AND is_active AND anonymised_at IS NULL"  # noqa: S608
+    found = read((sql, [phone or card]))[0]
+    if not found:
+        raise _no_such_member()
+    member_id: UUID = found[0][0]
+    return member_id
+
+
 def find_member(
     *, phone: str | None = None, card: str | None = None, member_id: UUID | None = None
 ) -> Member:
@@ -198,8 +216,12 @@ def find_member(
         Member.objects.select_related("status_tier").filter(is_active=True, anonymised_at=None, **by).first()
     )
     if member is None:
-        raise MemberNotFound("No member has this phone or card number.", field="member")
+        raise _no_such_member()
     return member
+
+
+def _no_such_member() -> MemberNotFound:
+    return MemberNotFound(_("No member has this phone or card number."), field="member")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,14 +44,18 @@ def unknown_names(data: Mapping[str, Any], known: Any) -> list[str]:
     {"type": "string", "format": "decimal", "pattern": r"^\d{1,12}(\.\d{1,2})?$", "example": "1249.50"}
 )
 class AmountField(serializers.Field):  # type: ignore[type-arg]
-    """Roubles or bonuses, above zero: a string or a JSON number of at most two decimals."""
+    """Roubles or bonuses, above zero: a string or a JSON number of at most two decimals.
+
+    zero  whether nothing may be said as "0.00", too
+    """
 
     default_error_messages = {
         "invalid": _('Write the amount as a string with at most two decimals, such as "1249.50".'),
         "not_positive": _("The amount must be above zero."),
     }
 
-    def __init__(self, *, decimals: int = 2, **kwargs: Any) -> None:
+    def __init__(self, *, decimals: int = 2, zero: bool = False, **kwargs: Any) -> None:
+        self.zero = zero
         self.pattern = re.compile(rf"[0-9]{{1,12}}(\.[0-9]{{1,{decimals}}})?")
         super().__init__(**kwargs)
 
@@ -67,7 +71,7 @@ class AmountField(serializers.Field):  # type: ignore[type-arg]
         if not self.pattern.fullmatch(text):
             self.fail("invalid")
         amount = Decimal(text)
-        if not amount:
+        if not amount and not self.zero:
             self.fail("not_positive")
         return amount
 

@@ -37,6 +37,10 @@ class NewTransaction(NamedTuple):
     created_at: datetime
     recorded_at: datetime
 
+    @property
+    def amount_paid(self) -> Decimal:
+        return self.amount - self.coupon_discount - self.bonus_redeemed
+
 
 COLUMNS = {
     "id": "uuid", "user_id": "uuid", "business_id": "uuid", "coupon_id": "uuid", "kind": "text",

@@ -36,8 +36,11 @@ def read_batch(body: Any) -> list[Any]:
     return body
 
 
-def record_batch(rows: list[Any], *, business: Business, at: datetime) -> list[Row]:
-    """Record the rows in their order; return what came of each."""
+def record_batch(rows: list[Any], *, business: Business, till: UUID, at: datetime) -> list[Row]:
+    """Record the rows in their order; return what came of each.
+
+    till  the API key, whose wrong presence codes are counted
+    """
     results: list[Row] = [{} for _row in rows]
     read: dict[int, Row] = {}
     for index, row in enumerate(rows):
@@ -50,7 +53,7 @@ def record_batch(rows: list[Any], *, business: Business, at: datetime) -> list[R
     requests: dict[int, PurchaseRequest | RefundRequest] = {}
     for index, row in read.items():
         try:
-            requests[index] = _as_request(row, members, business)
+            requests[index] = _as_request(row, members, business, till)
         except MemberNotFound as error:
             results[index] = _rejected(index, error.code, error.detail)
 
@@ -75,7 +78,9 @@ def _members(rows: Iterable[Row]) -> dict[str, UUID]:
     )
 
 
-def _as_request(row: Row, members: dict[str, UUID], business: Business) -> PurchaseRequest | RefundRequest:
+def _as_request(
+    row: Row, members: dict[str, UUID], business: Business, till: UUID
+) -> PurchaseRequest | RefundRequest:
     fields = dict(row)
     kind, named = fields.pop("kind"), fields.pop("member", None)
     member_id = None
@@ -98,6 +103,8 @@ def _as_request(row: Row, members: dict[str, UUID], business: Business) -> Purch
         business=business,
         member_id=member_id,
         coupon_code=fields.pop("coupon", None),
+        quote_id=fields.pop("quote", None),
+        till=till,
         source=Transaction.Source.BATCH,
         **fields,
     )

@@ -13,6 +13,7 @@ from loyalty.errors import InvalidPhone
 from loyalty.models import Transaction
 from loyalty.phones import normalise_phone
 from promos.models import Benefit
+from promos.services.purchases import LineRefund
 from svoykrug.serializers import AmountField, MomentField, MoneyOut, StrictSerializer
 
 MOST_LINES = 500
@@ -65,50 +66,102 @@ class LineIn(StrictSerializer):
         return line | sums
 
 
-class PurchaseIn(StrictSerializer):
-    external_id = serializers.CharField(
-        max_length=MOST_TEXT, help_text="The receipt's number: the same purchase is never recorded twice."
-    )
-    member = MemberRef()
-    amount = AmountField(help_text="Roubles before any discount.")
+class BillIn(StrictSerializer):
+    """What is bought, by whom, and what the member wants to use for it."""
+
+    member = MemberRef(required=False)
+    amount = AmountField(required=False, help_text="Roubles before any discount.")
     category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
     lines = LineIn(many=True, required=False, max_length=MOST_LINES)
     coupon = serializers.CharField(
         required=False, max_length=32, help_text="As the member shows it: any case, hyphens or not."
     )
-    purchased_at = MomentField(required=False, help_text="Now, if not given.")
+    redeem = AmountField(required=False, zero=True, help_text="Bonuses that pay a part of the bill.")
+
+    def needed(self, attrs: dict[str, Any]) -> tuple[str, ...]:
+        return "member", "amount"
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        lines = attrs.get("lines")
-        if lines and sum(Decimal(line["amount"]) for line in lines) != attrs["amount"]:
+        missing = {name: [_("This field is required.")] for name in self.needed(attrs) if name not in attrs}
+        if missing:
+            raise ValidationError(missing, code="required")
+        lines, amount = attrs.get("lines"), attrs.get("amount")
+        if lines and amount is not None and sum(Decimal(line["amount"]) for line in lines) != amount:
             raise ValidationError(
                 {"lines": [_("The lines do not add up to the amount.")]}, code="sum_differs"
             )
         return attrs
 
 
+class QuoteIn(BillIn):
+    hold = serializers.BooleanField(
+        required=False, help_text="Set the bonuses and the coupon aside until the quote runs out."
+    )
+
+
+class PurchaseIn(BillIn):
+    external_id = serializers.CharField(
+        max_length=MOST_TEXT, help_text="The receipt's number: the same purchase is never recorded twice."
+    )
+    member = MemberRef(required=False, help_text="Required without a quote.")
+    amount = AmountField(required=False, help_text="Roubles before any discount. Required without a quote.")
+    presence_code = serializers.CharField(
+        required=False,
+        max_length=32,
+        help_text="The member's code, which spending needs; `member` named by its code says it already.",
+    )
+    quote = serializers.UUIDField(
+        required=False,
+        help_text="The outcome must be the quoted one. What is left out is taken from the quote.",
+    )
+    purchased_at = MomentField(required=False, help_text="Now, if not given.")
+
+    def needed(self, attrs: dict[str, Any]) -> tuple[str, ...]:
+        return () if "quote" in attrs else super().needed(attrs)
+
+
 class BatchPurchaseIn(PurchaseIn):
     kind = serializers.ChoiceField(choices=["purchase"], required=False)
     member = MemberContact()
+    amount = AmountField(help_text="Roubles before any discount.")
 
 
-class BatchRefundIn(StrictSerializer):
-    kind = serializers.ChoiceField(choices=["refund"])
+class LineRefundIn(StrictSerializer):
+    line = serializers.IntegerField(
+        min_value=1, max_value=MOST_LINES, help_text="Which line, counted from 1."
+    )
+    amount = AmountField(required=False, help_text="Roubles of it; all that is left, if not given.")
+
+    def to_internal_value(self, data: Any) -> Any:
+        return LineRefund(**super().to_internal_value(data))
+
+
+class RefundIn(StrictSerializer):
+    """Either the amount or the lines."""
+
     external_id = serializers.CharField(max_length=MOST_TEXT)
+    amount = AmountField(required=False, help_text="Roubles given back, before discount and bonuses.")
+    lines = LineRefundIn(many=True, required=False, allow_empty=False, max_length=MOST_LINES)
+    purchased_at = MomentField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("amount" in attrs) == ("lines" in attrs):
+            raise ValidationError(
+                {"amount": [_("Give either the amount or the lines to refund.")]}, code="one_of"
+            )
+        if "lines" in attrs:
+            attrs["lines"] = tuple(attrs["lines"])
+        return attrs
+
+
+class BatchRefundIn(RefundIn):
+    kind = serializers.ChoiceField(choices=["refund"])
     refund_of = serializers.CharField(
         max_length=MOST_TEXT, required=False, allow_null=True, allow_blank=True,
         help_text="External id of the purchase. A refund that comes first is parked and needs `member`.",
     )  # fmt: skip
-    amount = AmountField(help_text="Roubles given back.")
     member = MemberContact(required=False)
     category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
-    purchased_at = MomentField(required=False)
-
-
-class RefundIn(StrictSerializer):
-    external_id = serializers.CharField(max_length=MOST_TEXT)
-    amount = AmountField(help_text="Roubles given back.")
-    purchased_at = MomentField(required=False)
 
 
 class CouponIssuedOut(serializers.Serializer[Any]):
@@ -175,9 +228,13 @@ class TransactionOut(serializers.Serializer[Any]):
 class RefundOut(TransactionOut):
     """A refund, and what became of the purchase's bonuses."""
 
+    restored = serializers.SerializerMethodField(help_text="Spent bonuses that the member has again.")
     taken_back = serializers.SerializerMethodField()
     debt = serializers.SerializerMethodField()
     written_off = serializers.SerializerMethodField()
+
+    def get_restored(self, row: Transaction) -> str:
+        return row.explanation["refund"].get("restored", "0.00")
 
     def get_taken_back(self, row: Transaction) -> str:
         return row.explanation["refund"]["taken_back"]
@@ -189,6 +246,36 @@ class RefundOut(TransactionOut):
         return row.explanation["refund"]["written_off"]
 
 
+class LineShareOut(serializers.Serializer[Any]):
+    """A line's part of the bill in kopecks, as a fiscal receipt needs it; the parts add up."""
+
+    amount = MoneyOut()
+    coupon_discount = MoneyOut()
+    bonus_redeemed = MoneyOut()
+    amount_paid = MoneyOut()
+    bonus_accrued = MoneyOut()
+
+
+class QuoteOut(serializers.Serializer[Any]):
+    """What a bill will come to while the quote is valid."""
+
+    id = serializers.UUIDField(source="quote.pk")
+    expires_at = serializers.DateTimeField(source="quote.expires_at")
+    amount = MoneyOut(source="row.amount")
+    coupon_discount = MoneyOut(source="row.coupon_discount")
+    max_redeemable = MoneyOut(help_text="Bonuses that the member could spend on this bill now.")
+    bonus_redeemed = MoneyOut(source="row.bonus_redeemed")
+    amount_paid = MoneyOut(source="row.amount_paid")
+    bonus_accrued = MoneyOut(source="row.bonus_accrued")
+    available_from = serializers.DateTimeField(help_text="When the bonuses of this bill may be spent.")
+    lines = serializers.SerializerMethodField(help_text="Empty where the bill came without lines.")
+    explanation = serializers.DictField(source="row.explanation")
+
+    @extend_schema_field(LineShareOut(many=True))
+    def get_lines(self, quoted: Any) -> list[dict[str, str]]:
+        return quoted.row.explanation.get("lines", [])
+
+
 class BatchRowIn(StrictSerializer):
     """A row of a batch, for the description: a purchase, or a refund with `refund_of`."""
 
@@ -196,10 +283,13 @@ class BatchRowIn(StrictSerializer):
     external_id = serializers.CharField(max_length=MOST_TEXT)
     refund_of = serializers.CharField(required=False, allow_null=True, help_text="Refunds only.")
     member = MemberContact(required=False, help_text="A refund takes its purchase's member if not given.")
-    amount = AmountField()
+    amount = AmountField(required=False)
     category = serializers.CharField(required=False)
-    lines = LineIn(many=True, required=False, help_text="Purchases only.")
+    lines = LineIn(many=True, required=False, help_text="Of a purchase; of a refund `line` and `amount`.")
     coupon = serializers.CharField(required=False, help_text="Purchases only.")
+    redeem = AmountField(required=False, zero=True, help_text="Purchases only.")
+    presence_code = serializers.CharField(required=False, help_text="Purchases only.")
+    quote = serializers.UUIDField(required=False, help_text="Purchases only.")
     purchased_at = MomentField(required=False)
 
 

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from promos.api import views
+from promos.api import quotes, views
 
 urlpatterns = [
     path("transactions", views.TransactionsView.as_view()),
     path("transactions/batch", views.BatchView.as_view()),
     path("transactions/<uuid:transaction_id>", views.TransactionView.as_view()),
     path("transactions/<uuid:transaction_id>/refunds", views.RefundsView.as_view()),
+    path("quotes", quotes.QuotesView.as_view()),
+    path("quotes/<uuid:quote_id>", quotes.QuoteView.as_view()),
     path("members/lookup", views.MemberLookupView.as_view()),
     path("members/presence-code", views.MemberPresenceCodeView.as_view()),
 ]

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from loyalty.api.authentication import ApiKeyAuthentication, HasScope, MemberTokenAuthentication
 from loyalty.errors import RefundUnlinked
-from loyalty.models import ApiKey, Member, Transaction
-from loyalty.selectors import find_member, wallet
+from loyalty.models import ApiKey, Transaction
+from loyalty.selectors import find_member, find_member_id, wallet
 from loyalty.services.presence import member_of_code, receipt_name, send_code_if_known
 from promos.api.batch import read_batch, record_batch
 from promos.api.serializers import (
@@ -34,6 +34,7 @@ from promos.api.serializers import (
 from promos.models import Coupon
 from promos.services.checkout import record_purchase, record_refund
 from promos.services.purchases import PurchaseRequest, RefundRequest
+from promos.services.quotes import quote_of, quoted_content
 from svoykrug.money import ZERO
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
@@ -59,20 +60,37 @@ class TillView(GenericAPIView[Any]):
         own = Transaction.objects.filter(business=self.request.auth.business)
         return own.prefetch_related(with_coupons_issued())
 
-    def member_named(self, reference: dict[str, str], *, external_id: str | None = None) -> Member:
+    def member_named(self, reference: dict[str, str], *, external_id: str | None = None) -> UUID:
         """Return the member of a MemberRef; a wrong code counts against the key.
 
         external_id  of the purchase; once that is recorded its member stands, since the code of a
                      late repeat has long run out
         """
         if "code" not in reference:
-            return find_member(**reference)
+            return find_member_id(**reference)
         recorded = self.own_transactions().filter(external_id=external_id).first() if external_id else None
         if recorded:
-            return find_member(member_id=recorded.member_id)
+            return recorded.member_id
         key, at = self.request.auth, timezone.now()
         receipt = receipt_name(key.business_id, external_id) if external_id else None
-        return find_member(member_id=member_of_code(reference["code"], till=key.pk, at=at, receipt=receipt))
+        return member_of_code(reference["code"], till=key.pk, at=at, receipt=receipt)
+
+    def purchase_asked(self, given: dict[str, Any]) -> PurchaseRequest:
+        """Return the purchase that a validated BillIn describes; a quote fills in what is left out."""
+        business = self.request.auth.business
+        fields: dict[str, Any] = {}
+        if quote_id := given.pop("quote", None):
+            fields = quoted_content(quote_of(quote_id, business=business)) | {"quote_id": quote_id}
+        if reference := given.pop("member", None):
+            fields["member_id"] = self.member_named(reference, external_id=given.get("external_id"))
+            fields["presence_code"] = reference.get("code")
+        if "coupon" in given:
+            fields["coupon_code"] = given.pop("coupon")
+        return PurchaseRequest(
+            **{"business": business, "external_id": None, "till": self.request.auth.pk}
+            | fields
+            | {name: value for name, value in given.items() if value is not None}
+        )
 
     def recorded(self, transaction: Transaction, *, created: bool, body: type[TransactionOut]) -> Response:
         """Answer from the stored row alone, so that a first answer and a repeat are the same."""
@@ -98,15 +116,7 @@ class TransactionsView(TillView):
     def post(self, request: Request) -> Response:
         asked = PurchaseIn(data=request.data)
         asked.is_valid(raise_exception=True)
-        given = dict(asked.validated_data)
-        member = self.member_named(given.pop("member"), external_id=given["external_id"])
-        purchase = PurchaseRequest(
-            business=request.auth.business,
-            member_id=member.pk,
-            coupon_code=given.pop("coupon", None),
-            source=Transaction.Source.API,
-            **given,
-        )
+        purchase = self.purchase_asked(dict(asked.validated_data))
         transaction, created = record_purchase(purchase, at=timezone.now())
         return self.recorded(transaction, created=created, body=TransactionOut)
 
@@ -193,7 +203,7 @@ class BatchView(TillView):
     )
     def post(self, request: Request) -> Response:
         rows = read_batch(request.data)
-        results = record_batch(rows, business=request.auth.business, at=timezone.now())
+        results = record_batch(rows, business=request.auth.business, till=request.auth.pk, at=timezone.now())
         count = [result["status"] for result in results].count
         return Response(
             {
@@ -225,7 +235,7 @@ class MemberLookupView(TillView):
             given["phone"] = "+" + given["phone"][1:]
         asked = MemberRef(data=given)
         asked.is_valid(raise_exception=True)
-        member = self.member_named(asked.validated_data)
+        member = find_member(member_id=self.member_named(asked.validated_data))
         business, at = request.auth.business, timezone.now()
         member.available = wallet(member.pk, at=at).available
         own_cap = business.redemption_cap_percent

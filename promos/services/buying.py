@@ -11,7 +11,7 @@ from loyalty.errors import InsufficientBonus, PresenceCodeInvalid, RedemptionLim
 from loyalty.models import Business, Transaction
 from loyalty.rules import Tier
 from loyalty.services.accounts import Account
-from loyalty.services.presence import check_code, spend_code
+from loyalty.services.presence import check_code, receipt_name, spend_code
 from loyalty.services.transactions import NewTransaction
 from promos.billing import Bill, CouponTerms, Line, Settled, settle
 from promos.models import Coupon, Quote
@@ -35,12 +35,13 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
     tier = account.tier
     bill = bill_of(request, tier, coupon)
     settled = settle(bill)
-    if request.redeem:
-        check_redemption(request, account, settled, quote=quote, at=at, recorded_at=checkout.at)
+    limit = None
+    if request.redeem or checkout.quoting:
+        limit = check_redemption(request, account, settled, quote=quote, at=at, recorded_at=checkout.at)
     row = _row(request, coupon, settled, recorded_at=checkout.at)
     if quote:
         checkout.promises.keep(quote, row)
-    if request.redeem:
+    if request.redeem and not checkout.quoting:
         _show_presence(request, quote, at=checkout.at)
 
     spent = []
@@ -52,7 +53,7 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
     explanation = purchase_explanation(account=account, tier=tier, bill=bill, settled=settled, rules=rules)
     row = row._replace(explanation=explanation)
     checkout.add(row).spent = spent
-    return Outcome(Status.CREATED, row.id, row=row, coupons_issued=tuple(issued))
+    return Outcome(Status.CREATED, row.id, row=row, coupons_issued=tuple(issued), max_redeemable=limit)
 
 
 def bill_of(request: PurchaseRequest, tier: Tier, coupon: Coupon | None) -> Bill:
@@ -93,8 +94,11 @@ def check_redemption(
     quote: Quote | None,
     at: datetime,
     recorded_at: datetime,
-) -> None:
-    """Raise InsufficientBonus or RedemptionLimitExceeded if the member may not spend so many bonuses."""
+) -> Decimal:
+    """Return how many bonuses the member may spend on this bill.
+
+    Raises InsufficientBonus or RedemptionLimitExceeded if the request asks for more.
+    """
     available = account.available(at=at, but_hold=live_hold(quote, at=recorded_at))
     if request.redeem > available:
         raise InsufficientBonus(
@@ -108,6 +112,7 @@ def check_redemption(
             % {"asked": request.redeem, "limit": settled.max_redeemable},
             field="redeem",
         )
+    return min(available, settled.max_redeemable)
 
 
 def _show_presence(request: PurchaseRequest, quote: Quote | None, *, at: datetime) -> None:
@@ -115,14 +120,20 @@ def _show_presence(request: PurchaseRequest, quote: Quote | None, *, at: datetim
     shown_before = quote and quote.presence_shown and quote.expires_at > at
     if shown_before or not request.business.requires_presence_code:
         return
+    receipt = receipt_name(request.business.pk, str(request.external_id))
+    code = check_presence(request, receipt=receipt, at=at)
+    spend_code(code, request.member_id, receipt=receipt, at=at)
+
+
+def check_presence(request: PurchaseRequest, *, receipt: str, at: datetime) -> str:
+    """Return the code that proves the member's presence. Raises PresenceCodeInvalid."""
     if not request.presence_code or not request.till:
         raise PresenceCodeInvalid(
             _("Spending bonuses needs the member's code: ask for the six digits on the member's page."),
             field="presence_code",
         )
-    receipt = f"{request.business.pk}:{request.external_id}"
     check_code(request.presence_code, request.member_id, till=request.till, at=at, receipt=receipt)
-    spend_code(request.presence_code, request.member_id, receipt=receipt, at=at)
+    return request.presence_code
 
 
 def _row(
@@ -174,7 +185,8 @@ def _move(
     if coupon:
         checkout.coupons.redeem(coupon, transaction_id=key)
         checkout.triggers.redeemed(coupon)
-    rules += _tier_and_invitation(checkout, request, account, tier, settled, key, at)
+    if not checkout.quoting:
+        rules += _tier_and_invitation(checkout, request, account, tier, settled, key, at)
     chain_rules, issued = checkout.triggers.fire(request, transaction_id=key, tier=tier, at=at)
     return rules + chain_rules, issued
 

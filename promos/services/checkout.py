@@ -85,8 +85,7 @@ def _transaction(outcome: Outcome) -> Transaction:
     values["member_id"] = values.pop("user_id")
     values["refund_of_id"] = values.pop("refund_of")
     transaction = Transaction(**values | {"explanation": as_jsonb(values["explanation"])})
-    row = outcome.row
-    transaction.amount_paid = row.amount - row.coupon_discount - row.bonus_redeemed
+    transaction.amount_paid = outcome.row.amount_paid
     transaction._state.adding, transaction._state.db = False, "default"
     prefetched = {"coupons_issued": list(outcome.coupons_issued)}
     transaction._prefetched_objects_cache = prefetched  # type: ignore[attr-defined]
@@ -212,7 +211,7 @@ class Checkout:
         found = self.ledger.load(
             spending=spending,
             refunded=ids,
-            rising=self._rising(purchases),
+            rising=[] if self.quoting else self._rising(purchases),
             since=since - timedelta(days=settings.TURNOVER_WINDOW_DAYS),
             also=refund_queries(ids) if ids else [],
         )
@@ -309,6 +308,8 @@ class Checkout:
             return self._give_back(request, purchase)
         if request.member_id is None:
             raise MemberNotFound(_("The purchase is not known yet; name the member."), field="member")
+        if request.amount is None:
+            raise RefundUnlinked(_("The purchase is not known yet; name the amount."), field="lines")
         self.account(request.member_id)
         self.waiting.setdefault((request.business.pk, request.refund_of), []).append((index, request))
         if request.external_id:

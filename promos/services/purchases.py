@@ -94,6 +94,7 @@ class Outcome:
 
     row             what is stored, when created
     coupons_issued  that the purchase brought
+    max_redeemable  bonuses that the member could spend on the bill, where that was looked at
     """
 
     status: Status
@@ -101,3 +102,4 @@ class Outcome:
     error: DomainError | None = None
     row: NewTransaction | None = None
     coupons_issued: tuple[Coupon, ...] = ()
+    max_redeemable: Decimal | None = None

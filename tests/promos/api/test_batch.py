@@ -38,7 +38,7 @@ def test_mixed_rows_each_stand_alone(till, member):
         refund("r-unlinked", None, "1.00"),
         refund("r-large", "new", "60.01"),
         purchase(member, "free", "0.00"),
-        purchase(member, "odd", redeem="1.00"),
+        purchase(member, "odd", weight="1.00"),
         {"external_id": "stranger", "member": {"card": "none"}, "amount": "1.00"},
         {"external_id": "nobody", "amount": "1.00"},
         "text",
