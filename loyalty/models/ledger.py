@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from svoykrug.db.audit import audited, audited_append_only
 from svoykrug.db.models import Index, MoneyField, Record, SyncXidField, append_only, stamp_sync_xid
 
+from .truth import balances_proven, entries_proven, lots_proven
+
 
 class Bonus(Record):
     """A member's balance, kept by the transaction that writes the entries; the entries are the truth.
@@ -54,10 +56,13 @@ class Bonus(Record):
         indexes = [
             Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="idx_bonuses_expires")
         ]
-        triggers = audited(
-            "user_id", "balance", "pending", "debt", "expires_at",
-            unrecorded=("entries", "turnover_bound", "turnover_as_of"),
-        )  # fmt: skip
+        triggers = [
+            *balances_proven(),
+            *audited(
+                "user_id", "balance", "pending", "debt", "expires_at",
+                unrecorded=("entries", "turnover_bound", "turnover_as_of"),
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return str(self.balance)
@@ -123,17 +128,20 @@ class BonusLot(Record):
             Index(fields=["issuer"], name="idx_bonus_lots_issuer"),
             Index(fields=["transaction"], name="idx_bonus_lots_transaction"),
         ]
-        triggers = audited(
-            "user_id",
-            "issuer_id",
-            "transaction_id",
-            "kind",
-            "accrued",
-            "remaining",
-            "available_from",
-            "expires_at",
-            inserted_values=False,
-        )
+        triggers = [
+            *lots_proven(),
+            *audited(
+                "user_id",
+                "issuer_id",
+                "transaction_id",
+                "kind",
+                "accrued",
+                "remaining",
+                "available_from",
+                "expires_at",
+                inserted_values=False,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.remaining}/{self.accrued}"
@@ -222,7 +230,7 @@ class BonusEntry(Record):
             ),
             Index(fields=["sync_xid"], name="idx_bonus_entries_sync_xid"),
         ]
-        triggers = [stamp_sync_xid(), append_only(), *audited_append_only()]
+        triggers = [stamp_sync_xid(), append_only(), *entries_proven(), *audited_append_only()]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount}"
