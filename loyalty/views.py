@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -30,6 +31,7 @@ from loyalty.errors import (
     TooManyRequests,
 )
 from loyalty.forms import CodeForm, PhoneForm
+from loyalty.invitations import find_inviter, friends, invitations, normalise_code, reward_terms
 from loyalty.models import Member
 from loyalty.phones import readable_phone
 from loyalty.qr import qr_svg
@@ -42,6 +44,7 @@ from svoykrug.middleware import client_address
 RECENT_ITEMS = 5
 NEWEST_COUPONS = 3
 RESEND_AFTER_SECONDS = 60
+LONGEST_REFERRAL_CODE = 16
 
 
 # --- Sign-in ---------------------------------------------------------------------------------------
@@ -62,9 +65,11 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             form.add_error(None, _sending_refused(refusal))
             status = refusal.status
         else:
-            request.session["sign_in"] = {"phone": phone, "sent_at": at.timestamp(), "next": _next(request)}
+            request.session["sign_in"] = {
+                "phone": phone, "sent_at": at.timestamp(), "next": _next(request), "ref": _ref(request),
+            }  # fmt: skip
             return redirect("member-sign-in-code")
-    context = {"form": form, "next": _next(request)}
+    context = {"form": form, "next": _next(request), **_invitation(_ref(request))}
     return render(request, "member/sign_in.html", context, status=status)
 
 
@@ -79,7 +84,11 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             member, _new = otp.verify_code(
-                started["phone"], form.cleaned_data["code"], ip=client_address(request), at=at
+                started["phone"],
+                form.cleaned_data["code"],
+                ip=client_address(request),
+                at=at,
+                referral_code=started.get("ref"),
             )
         except CodeRefused:
             form.add_error("code", _("The code did not fit. Check the digits or ask for a new one."))
@@ -96,6 +105,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
         "phone": readable_phone(started["phone"]),
         "next": started["next"],
         "wait_seconds": max(wait, 0),
+        **_invitation(started.get("ref", "")),
     }
     return render(request, "member/sign_in_code.html", context, status=status)
 
@@ -113,6 +123,25 @@ def _next(request: HttpRequest) -> str:
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return target if safe and target != resolve_url("member-home") else ""
+
+
+@never_cache
+@require_safe
+def join(_request: HttpRequest, code: str) -> HttpResponse:
+    """Lead whoever opens an invitation to sign-in, which keeps its code; members go home from there."""
+    return redirect(f"{resolve_url('member-sign-in')}?{urlencode({'ref': normalise_code(code)})}")
+
+
+def _ref(request: HttpRequest) -> str:
+    """Return the invitation the visitor came by, which every step hands to the next."""
+    started = request.session.get("sign_in", {})
+    code = request.POST.get("ref") or request.GET.get("ref") or started.get("ref", "")
+    return normalise_code(code)[:LONGEST_REFERRAL_CODE]
+
+
+def _invitation(ref: str) -> dict[str, Any]:
+    """Return what the pages of sign-in say about an invitation; nothing without one."""
+    return {"ref": ref, "inviter": find_inviter(ref), "terms": reward_terms()} if ref else {}
 
 
 def _sending_refused(refusal: TooManyRequests | CodesUnavailable | CodeNotDelivered) -> str:
@@ -149,6 +178,38 @@ def home(request: HttpRequest) -> HttpResponse:
         "today": timezone.localdate(at),
     }
     return render(request, "member/home.html", context)
+
+
+@login_required
+@require_safe
+def tier(request: HttpRequest) -> HttpResponse:
+    at = timezone.now()
+    progress = selectors.tier_progress(request.user, at=at)
+    context = {
+        "progress": progress,
+        "share": int(progress.share * 100),
+        "history": selectors.tier_history(request.user.pk, progress.tiers),
+        "today": timezone.localdate(at),
+    }
+    return render(request, "member/tier.html", context)
+
+
+@login_required
+@require_safe
+def invite(request: HttpRequest) -> HttpResponse:
+    at = timezone.now()
+    brought = invitations(request.user, at=at)
+    link = request.build_absolute_uri(resolve_url("member-join", code=brought.code))
+    context = {
+        "brought": brought,
+        "friends": friends(request.user.pk, at=at),
+        "terms": reward_terms(),
+        "link": link,
+        "code": f"{brought.code[:4]}-{brought.code[4:]}",
+        "qr": qr_svg(link),
+        "today": timezone.localdate(at),
+    }
+    return render(request, "member/invite.html", context)
 
 
 @dataclass(frozen=True, slots=True)

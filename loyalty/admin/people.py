@@ -12,12 +12,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from loyalty.errors import InvalidPhone
-from loyalty.models import Member, StaffMembership, Transaction
+from loyalty.models import Member, Referral, StaffMembership, TierChange, Transaction
 from loyalty.phones import normalise_phone
 from loyalty.selectors import wallet
+from loyalty.services.enrolment import remember_phone
 from loyalty.services.team import join_team, leave_team
 from promos.models import Coupon
 from svoykrug.admin import OWNERS, ScopedAdmin, UncountedAdmin, moment, staff_scope
@@ -34,6 +36,29 @@ def members_called(text: str, *, phones: bool) -> QuerySet[Member]:
         with suppress(InvalidPhone):
             found = found | Member.objects.filter(phone=normalise_phone(text))
     return found
+
+
+class TierChangeInline(TabularInline):
+    model = TierChange
+    fields = readonly_fields = ("when", "from_level", "to_level", "reason", "turnover_rub")
+    ordering = ("-created_at", "-id")
+    extra = 0
+    can_delete = False
+    verbose_name_plural = _("Changes of tier")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # The page of the member itself decides.
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("when"))
+    def when(self, change: TierChange) -> str:
+        return moment(change.created_at)
 
 
 @admin.register(Member)
@@ -63,7 +88,7 @@ class MemberAdmin(UncountedAdmin):
             (None, {"fields": ("first_name", "last_name", "phone", "card_number", "email", "birth_date")}),
             (_("Settings"), {"fields": ("city", "language", "is_active", "is_staff")}),
             (_("Bonuses"), {"fields": ("balance", "status_tier", "tier_valid_until")}),
-            (_("Circle"), {"fields": ("referral_code", "referred_by", "joined")}),
+            (_("Circle"), {"fields": ("referral_code", "referred_by", "invitation", "joined")}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -71,8 +96,17 @@ class MemberAdmin(UncountedAdmin):
             return self.shared_fields
         return (
             "card_number", "balance", "status_tier", "tier_valid_until",
-            "referral_code", "referred_by", "joined",
+            "referral_code", "referred_by", "invitation", "joined",
         )  # fmt: skip
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Turnover is measured over all businesses: no partner's to see.
+        return (TierChangeInline,) if staff_scope(request.user).is_programme else ()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.phone:
+            remember_phone(obj.phone)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Member], search_term: str
@@ -93,6 +127,15 @@ class MemberAdmin(UncountedAdmin):
     @admin.display(description=_("joined"))
     def joined(self, member: Member) -> str:
         return moment(member.created_at)
+
+    @admin.display(description=_("joined by invitation"))
+    def invitation(self, member: Member) -> str:
+        referral = Referral.objects.filter(newcomer=member).first()
+        if referral is None:
+            return "—"
+        reasons = dict(Referral.Reason.choices)
+        said = [referral.code, referral.get_status_display(), reasons.get(referral.reason, referral.reason)]
+        return " · ".join(str(part) for part in said if part)
 
     @admin.display(description=_("balance"))
     def balance(self, member: Member) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from loyalty.models import BonusEntry
+from loyalty.models import BonusEntry, TierChange
 from svoykrug.serializers import MomentField, MoneyOut, StrictSerializer
 
 
@@ -19,7 +19,11 @@ class OtpOut(serializers.Serializer[Any]):
 class TokenIn(StrictSerializer):
     phone = serializers.CharField(max_length=40)
     code = serializers.RegexField(r"^\s*[0-9]{6}\s*$", help_text="The six digits sent to the phone.")
-    referral_code = serializers.CharField(max_length=16, required=False, help_text="An inviter's code.")
+    referral_code = serializers.CharField(
+        max_length=40,
+        required=False,
+        help_text="An inviter's code, in any case; one that nobody has is ignored.",
+    )
 
 
 class TokensOut(serializers.Serializer[Any]):
@@ -76,6 +80,50 @@ class CodeOut(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
     seconds_left = serializers.IntegerField(help_text="Ask again when they are over.")
     qr = serializers.CharField(help_text="What the QR carries.")
+
+
+class NextTierOut(TierOut):
+    threshold_rub = MoneyOut(help_text="Qualifying turnover of 12 months from which it is given.")
+
+
+class TierStepOut(serializers.Serializer[Any]):
+    """A change of tier, with the turnover that was measured."""
+
+    created_at = serializers.DateTimeField(source="at")
+    from_level = serializers.IntegerField(source="before.level")
+    to_level = serializers.IntegerField(source="after.level")
+    reason = serializers.ChoiceField(choices=TierChange.Reason.choices)
+    turnover_rub = MoneyOut()
+
+
+class MyTierOut(serializers.Serializer[Any]):
+    """Where the member stands. Sums are roubles paid in the last 12 months, net of refunds."""
+
+    tier = NextTierOut()
+    turnover_rub = MoneyOut()
+    next_tier = NextTierOut(allow_null=True, help_text="Null at the top.")
+    to_rise_rub = MoneyOut(source="missing_rub", help_text="Still to be paid to reach the next tier.")
+    review_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the tier may fall by one; null: it never does."
+    )
+    to_keep_rub = MoneyOut(help_text="Still to be paid by `review_at`, so that the tier stays.")
+    history = TierStepOut(many=True)
+
+
+class ReferralOut(serializers.Serializer[Any]):
+    """The member's invitation, what it gives and what it brought."""
+
+    code = serializers.CharField()
+    link = serializers.URLField()
+    invited = serializers.IntegerField(help_text="Neighbours who joined by the code.")
+    rewarded = serializers.IntegerField(help_text="Of these, whose purchase gave bonuses that stand.")
+    pending_bonuses = MoneyOut(help_text="For invitations, not yet to be spent.")
+    newcomer_bonus = MoneyOut()
+    inviter_bonus = MoneyOut()
+    min_purchase_rub = MoneyOut(help_text="The newcomer's first purchase from this sum gives the bonuses.")
+    pending_days = serializers.IntegerField(help_text="Days until they may be spent.")
+    monthly_limit = serializers.IntegerField(help_text="Invitations rewarded in a calendar month.")
+    left_this_month = serializers.IntegerField()
 
 
 class EntryOut(serializers.Serializer[Any]):

@@ -12,5 +12,7 @@ urlpatterns = [
     path("me", views.MeView.as_view()),
     path("me/balance", views.BalanceView.as_view()),
     path("me/code", views.CodeView.as_view()),
+    path("me/tier", views.TierView.as_view()),
+    path("me/referral", views.ReferralView.as_view()),
     path("me/entries", views.EntriesView.as_view()),
 ]

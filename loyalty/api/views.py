@@ -1,8 +1,10 @@
 """Members' calls: sign in, own data."""
 
+from dataclasses import fields
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.generics import GenericAPIView
@@ -18,15 +20,18 @@ from loyalty.api.serializers import (
     EntryOut,
     ListQuery,
     MeOut,
+    MyTierOut,
     OtpIn,
     OtpOut,
+    ReferralOut,
     RefreshIn,
     SignedInOut,
     TokenIn,
     TokensOut,
 )
+from loyalty.invitations import invitations, reward_terms
 from loyalty.models import BonusEntry
-from loyalty.selectors import wallet
+from loyalty.selectors import tier_history, tier_progress, wallet
 from loyalty.services.otp import request_code, verify_code
 from loyalty.services.presence import issue_code
 from loyalty.services.sessions import close_session, open_session, refresh_session
@@ -145,6 +150,39 @@ class BalanceView(MemberView):
     )
     def get(self, request: Request) -> Response:
         return Response(BalanceOut(wallet(request.user.pk, at=timezone.now())).data)
+
+
+class TierView(MemberView):
+    @describe(
+        operation_id="my_tier",
+        summary="The member's tier: what is needed to stay and to rise, and its history",
+        answers={200: MyTierOut},
+        problems=(401, 403),
+        auth=MEMBER,
+    )
+    def get(self, request: Request) -> Response:
+        progress = tier_progress(request.user, at=timezone.now())
+        history = tier_history(request.user.pk, progress.tiers)
+        return Response(MyTierOut({**_values(progress), "history": history}).data)
+
+
+class ReferralView(MemberView):
+    @describe(
+        operation_id="my_referral",
+        summary="The member's invitation code and link, and what they brought",
+        answers={200: ReferralOut},
+        problems=(401, 403),
+        auth=MEMBER,
+    )
+    def get(self, request: Request) -> Response:
+        brought = invitations(request.user, at=timezone.now())
+        link = request.build_absolute_uri(reverse("member-join", args=[brought.code]))
+        return Response(ReferralOut({**_values(brought), **_values(reward_terms()), "link": link}).data)
+
+
+def _values(row: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass as they are; `asdict` would copy the models within."""
+    return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
 class CodeView(MemberView):

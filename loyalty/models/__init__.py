@@ -2,7 +2,7 @@ from .business import PROGRAMME_CODE, ApiKey, Business, CrmIntegration
 from .journal import AuditLog, ImportJob, ImportRejection, Notification
 from .ledger import Bonus, BonusEntry, BonusHold, BonusLot
 from .member import Member, ReferralCode, Session, StaffMembership
-from .referral import Referral
+from .referral import Referral, SeenContact
 from .tier import StatusTier, TierChange
 from .transaction import ParkedRefund, Transaction
 
@@ -23,6 +23,7 @@ __all__ = [
     "ParkedRefund",
     "Referral",
     "ReferralCode",
+    "SeenContact",
     "Session",
     "StaffMembership",
     "StatusTier",

@@ -173,7 +173,11 @@ class StaffMembership(Record):
 
 
 class ReferralCode(ChangingRecord):
-    """An invitation code and what it brought."""
+    """An invitation code and what it brought.
+
+    `users.referral_code` says which code is a member's own; the row here is written when somebody
+    first joins by it. The counts are kept beside `referrals`, which are the truth.
+    """
 
     member = models.ForeignKey(
         "Member", models.CASCADE, db_column="user_id", db_index=False, related_name="referral_codes"

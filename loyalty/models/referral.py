@@ -5,7 +5,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from svoykrug.db.audit import audited
-from svoykrug.db.models import ChangingRecord, Index
+from svoykrug.db.models import ChangingRecord, Index, Record
 
 
 class Referral(ChangingRecord):
@@ -16,6 +16,13 @@ class Referral(ChangingRecord):
     voided    that purchase was refunded in time, and the bonuses were taken back
     refused   a guard said no: `reason` names it
     """
+
+    class Reason(models.TextChoices):
+        CODE_INACTIVE = "code_inactive", _("the code is switched off")
+        INVITER_LEFT = "inviter_left", _("the inviter has left")
+        PHONE_SEEN = "phone_seen", _("the phone was a member's before")
+        MONTHLY_LIMIT = "monthly_limit", _("beyond the limit of the month")
+        REFUNDED = "refunded", _("the purchase was refunded")
 
     class Status(models.TextChoices):
         JOINED = "joined", _("joined")
@@ -61,3 +68,19 @@ class Referral(ChangingRecord):
 
     def __str__(self) -> str:
         return f"{self.inviter} → {self.newcomer}"
+
+
+class SeenContact(Record):
+    """A phone that was a member's once: a keyed hash of it, so that leaving does not undo it.
+
+    It only answers "was this one here before?"; without SECRET_KEY nobody reads the phone out of it.
+    """
+
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "seen_contacts"
+        constraints = [models.UniqueConstraint(fields=["digest"], name="idx_seen_contacts_digest")]
+
+    def __str__(self) -> str:
+        return self.digest

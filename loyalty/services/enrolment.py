@@ -1,13 +1,17 @@
-"""How people enter the circle: by phone, or as cards of an imported history."""
+"""How people enter the circle: by phone, by a neighbour's invitation, or as cards of an imported history."""
 
 from collections.abc import Collection
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
+from django.db.models import F
 from django.db.transaction import atomic
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
-from loyalty.models import Member, StatusTier
+from loyalty.invitations import normalise_code
+from loyalty.models import Member, Referral, ReferralCode, SeenContact, StatusTier
 from loyalty.models.member import new_referral_code
 from loyalty.selectors import members_by_card
 from svoykrug.db.bulk import insert_rows
@@ -19,20 +23,65 @@ def join(*, phone: str, referral_code: str | None = None, language: str = "ru") 
     """Return the member of that phone, and whether they have just joined.
 
     phone          E.164
-    referral_code  an inviter's code; an unknown one is ignored
+    referral_code  an inviter's code, as typed; one that nobody has is ignored, and so is any code
+                   of somebody who is a member already, oneself among them
     """
-    inviter = Member.objects.filter(referral_code=referral_code).first() if referral_code else None
     member, created = Member.objects.get_or_create(
         phone=phone,
         defaults={
             "status_tier": StatusTier.objects.get(level=1),
-            "referred_by": inviter,
             "language": language,
             # Nobody signs in by password before staff sets one.
             "password": "!",
         },
     )
+    if created:
+        is_new_phone = remember_phone(phone)
+        if code := normalise_code(referral_code or ""):
+            _accept_invitation(member, code, is_new_phone=is_new_phone)
     return member, created
+
+
+def remember_phone(phone: str) -> bool:
+    """Keep a keyed hash of a member's phone; say whether it is the first time we see it.
+
+    So a phone that leaves the programme and comes back is no newcomer to an inviter.
+    """
+    # With another SECRET_KEY the phones seen before are forgotten.
+    digest = salted_hmac("loyalty.seen_contacts", f"phone:{phone}", algorithm="sha256").hexdigest()
+    return SeenContact.objects.get_or_create(digest=digest)[1]
+
+
+def _accept_invitation(newcomer: Member, code: str, *, is_new_phone: bool) -> None:
+    """Record who invited the newcomer, or why the invitation counts for nothing.
+
+    The reward is paid later, within the newcomer's purchase; the limit of a month is kept there.
+    """
+    inviter = Member.objects.filter(referral_code=code).first()
+    if inviter is None:
+        return
+    invitation, _ = ReferralCode.objects.get_or_create(
+        code=code, defaults={"member": inviter, "monthly_limit": settings.REFERRAL_MONTHLY_LIMIT}
+    )
+    referral = Referral(inviter=inviter, newcomer=newcomer, code=code)
+    if refusal := _refusal(invitation, is_new_phone=is_new_phone):
+        referral.status, referral.reason = Referral.Status.REFUSED, refusal
+    referral.save(force_insert=True)
+    if not refusal:
+        newcomer.referred_by = inviter
+        newcomer.save(update_fields=["referred_by", "updated_at"])
+        ReferralCode.objects.filter(pk=invitation.pk).update(
+            invited_count=F("invited_count") + 1, updated_at=timezone.now()
+        )
+
+
+def _refusal(invitation: ReferralCode, *, is_new_phone: bool) -> str:
+    inviter = invitation.member
+    if not inviter.is_active or inviter.anonymised_at:
+        return Referral.Reason.INVITER_LEFT
+    if not invitation.is_active:
+        return Referral.Reason.CODE_INACTIVE
+    return "" if is_new_phone else Referral.Reason.PHONE_SEEN
 
 
 @atomic

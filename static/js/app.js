@@ -1,4 +1,5 @@
-// What a page needs beyond HTML: the wait before a code may be sent again, the life of a member's code.
+// What a page needs beyond HTML: the wait before a code may be sent again, the life of a member's code,
+// sharing and copying a link.
 (() => {
   "use strict";
 
@@ -57,6 +58,29 @@
     start();
   }
 
+  // Buttons that only some browsers can keep the promise of; the link itself stands beside them.
+  function offerShare(button) {
+    if (!navigator.share) return;
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      // Closing the system's sheet is no failure.
+      navigator.share({ text: button.dataset.shareWords, url: button.dataset.share }).catch(() => {});
+    });
+  }
+
+  function offerCopy(button) {
+    if (!navigator.clipboard) return;
+    const label = button.textContent;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = button.dataset.copiedWords;
+      setTimeout(() => { button.textContent = label; }, 2000);
+    });
+  }
+
+  document.querySelectorAll("[data-share]").forEach(offerShare);
+  document.querySelectorAll("[data-copy]").forEach(offerCopy);
   document.querySelectorAll("[data-code]").forEach(showLife);
   document.querySelectorAll("[data-wait-seconds]").forEach(startWait);
 })();
