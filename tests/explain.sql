@@ -30,9 +30,9 @@ ALTER TABLE bonus_entries DISABLE TRIGGER USER;
 ALTER TABLE event_registrations DISABLE TRIGGER USER;
 
 INSERT INTO businesses (id, created_at, updated_at, code, name, legal_name, inn, category, address, phone, logo,
-  is_active, is_programme, can_accrue, can_redeem, point_price_rub, pending_days, requires_presence_code, stops_accrual_over_limit)
+  is_active, is_programme, can_accrue, can_redeem, point_price_rub, pending_days, no_earn_categories, requires_presence_code, stops_accrual_over_limit)
 SELECT sk_business(n), now(), now(), 'B' || lpad(n::text, 2, '0'), 'Business ' || n, '', '', '', '', '', '',
-  true, false, true, true, 1, 0, true, false
+  true, false, true, true, 1, 0, '{}', true, false
 FROM generate_series(1, 20) n;
 
 INSERT INTO users (id, created_at, updated_at, password, phone, card_number, first_name, last_name, email, city, language,
@@ -78,17 +78,27 @@ SELECT sk_id(created_at, 'lot', n), created_at, user_id, business_id, id, 'purch
   created_at, created_at + interval '365 days'
 FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM transactions WHERE kind = 'purchase') t;
 
-INSERT INTO bonus_entries (id, created_at, lot_id, user_id, kind, amount, transaction_id, honoured_by, recorded_at, sync_xid)
-SELECT sk_id(created_at, 'accrual', n), created_at, id, user_id, 'accrual', 10, transaction_id, NULL, created_at, 1000 + n / 1000
-FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM bonus_lots) l;
-INSERT INTO bonus_entries (id, created_at, lot_id, user_id, kind, amount, transaction_id, honoured_by, recorded_at, sync_xid)
+-- Chained as the ledger does it: each member's accruals first, then what was spent of them.
+INSERT INTO bonus_entries (id, created_at, lot_id, user_id, kind, amount, transaction_id, honoured_by, recorded_at, sync_xid,
+  position, total_after, debt_after)
+SELECT sk_id(created_at, 'accrual', n), created_at, id, user_id, 'accrual', 10, transaction_id, NULL, created_at, 1000 + n / 1000,
+  place, 10 * place, 0
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n, row_number() OVER (PARTITION BY user_id ORDER BY id) AS place FROM bonus_lots) l;
+INSERT INTO bonus_entries (id, created_at, lot_id, user_id, kind, amount, transaction_id, honoured_by, recorded_at, sync_xid,
+  position, total_after, debt_after)
 SELECT sk_id(created_at + interval '30 days', 'spent', n), created_at + interval '30 days', id, user_id, 'redemption', -10, transaction_id,
-  sk_business(1 + sk_pick('honour', n, 20)), created_at, 1500 + n / 1000
-FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM bonus_lots) l WHERE n % 8 = 1;
+  sk_business(1 + sk_pick('honour', n, 20)), created_at, 1500 + n / 1000, lots + place, 10 * (lots - place), 0
+FROM (
+  SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY id) AS place
+  FROM (SELECT *, row_number() OVER (ORDER BY id) AS n, count(*) OVER (PARTITION BY user_id) AS lots FROM bonus_lots) l
+  WHERE n % 8 = 1
+) spent;
 
-INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, expires_at)
-SELECT sk_id(now(), 'bonus', n), now(), now(), sk_member(n), 100, 0, 0, sk_at(n, 10000) + interval '365 days'
-FROM generate_series(1, 10000) n;
+INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, expires_at, entries, turnover_bound)
+SELECT sk_id(now(), 'bonus', n), now(), now(), sk_member(n), 100, 0, 0, sk_at(n, 10000) + interval '365 days',
+  coalesce(chain.entries, 0), 0
+FROM generate_series(1, 10000) n
+LEFT JOIN (SELECT user_id, count(*) AS entries FROM bonus_entries GROUP BY user_id) chain ON chain.user_id = sk_member(n);
 
 INSERT INTO events (id, created_at, updated_at, organiser_id, business_id, title, description, place, date, status, bonus_reward, cover)
 SELECT sk_event(n), sk_at(n, 200), now(), sk_member(1 + n % 50), CASE WHEN n % 3 > 0 THEN sk_business(1 + n % 20) END, 'Event ' || n, '', '',
