@@ -155,7 +155,7 @@ def test_phones_of_members_from_before_count_as_seen(member):
     MemberFactory(phone=None)
     SeenContact.objects.all().delete()
 
-    import_module("loyalty.migrations.0011_seen_contacts").remember_present_phones(apps, None)
+    import_module("loyalty.migrations.0012_seen_contacts").remember_present_phones(apps, None)
     leave(old)
     again, _ = join(phone=PHONE, referral_code=member.referral_code)
 

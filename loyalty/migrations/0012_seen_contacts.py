@@ -19,7 +19,7 @@ def remember_present_phones(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("loyalty", "0010_audit_every_write")]
+    dependencies = [("loyalty", "0011_prove_the_ledger")]
     operations = [
         migrations.CreateModel(
             name="SeenContact",
