@@ -53,13 +53,13 @@ class Book:
         self.moved: dict[UUID, dict[str, Any]] = {}
         self.entries: list[dict[str, Any]] = []
 
-    def accrue(self, amount: str, *, purchase: Any = None, at: datetime = NOON) -> UUID:
-        """Open a lot that lives a year; returns its id."""
+    def accrue(self, amount: str, *, purchase: Any = None, at: datetime = NOON, **terms: Any) -> UUID:
+        """Open a lot that lives a year, unless `terms`, columns of the lot, say otherwise; returns its id."""
         lot = {
             "id": uuid7(), "created_at": at, "user_id": self.member.pk, "issuer_id": self.business.pk,
             "transaction_id": purchase and purchase.pk, "kind": "purchase", "accrued": D(amount),
             "remaining": D(0), "available_from": at, "expires_at": at + timedelta(days=365),
-        }  # fmt: skip
+        } | terms  # fmt: skip
         self.lots[lot["id"]] = lot
         self.opened.append(lot)
         self.enter(Kind.ACCRUAL, amount, lot["id"], purchase=purchase, at=at)

@@ -8,9 +8,10 @@ import pytest
 from django.apps import apps
 
 from loyalty.invitations import find_inviter, friends, invitations, normalise_code
-from loyalty.models import BonusLot, Member, Referral, ReferralCode, SeenContact
+from loyalty.models import Member, Referral, ReferralCode, SeenContact
 from loyalty.services.enrolment import join
 from tests.factories import NOON, MemberFactory
+from tests.loyalty.book import Book
 from tests.loyalty.tier_rows import paid
 
 pytestmark = pytest.mark.django_db
@@ -192,10 +193,9 @@ def test_a_member_sees_what_the_code_has_brought(member, business):
     came(member, business, status="voided", settled_at=NOON - timedelta(days=2))
     came(member, business, status="refused")
     came(MemberFactory(), business, status="rewarded", settled_at=NOON)
-    BonusLot.objects.create(
-        member=member, issuer=business, kind="referral", accrued=D("300.00"), remaining=D("300.00"),
-        available_from=NOON + timedelta(days=11), expires_at=NOON + timedelta(days=365),
-    )  # fmt: skip
+    book = Book(member, business)
+    book.accrue("300.00", kind="referral", available_from=NOON + timedelta(days=11))
+    book.write()
 
     seen = invitations(member, at=NOON)
 

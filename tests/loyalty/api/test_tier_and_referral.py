@@ -6,11 +6,12 @@ from decimal import Decimal as D
 import pytest
 from django.utils import timezone
 
-from loyalty.models import BonusLot, Member, Referral, TierChange
+from loyalty.models import Member, Referral, TierChange
 from loyalty.services.api_keys import create_api_key
 from tests.api import Caller, refusal
 from tests.factories import MemberFactory
 from tests.loyalty.api.test_me import signed_in
+from tests.loyalty.book import Book
 from tests.loyalty.tier_rows import member_of, paid
 
 pytestmark = pytest.mark.django_db
@@ -53,10 +54,9 @@ def test_the_ends_of_the_ladder_have_nothing_to_ask():
 def test_referral_tells_the_code_the_link_and_the_terms(member, business):
     now = timezone.now()
     Referral.objects.create(inviter=member, newcomer=MemberFactory(), code=member.referral_code)
-    BonusLot.objects.create(
-        member=member, issuer=business, kind="referral", accrued=D("300.00"), remaining=D("300.00"),
-        available_from=now + timedelta(days=14), expires_at=now + timedelta(days=365),
-    )  # fmt: skip
+    book = Book(member, business)
+    book.accrue("300.00", kind="referral", at=now, available_from=now + timedelta(days=14))
+    book.write()
 
     assert signed_in(member).get("me/referral").json() == {
         "code": member.referral_code,
