@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import factory
 
-from loyalty.models import Business, Member, StaffMembership, StatusTier
+from loyalty.models import BonusLot, Business, Member, StaffMembership, StatusTier
+from loyalty.services.ledger import open_ledger
 from promos.models import Coupon, CrossPromoChain
 from promos.rules import new_code
+from svoykrug.db.sql import Write
 
 NOON = datetime(2026, 6, 15, 9, 0, tzinfo=UTC)  # 12:00 in Moscow, a Monday
 
@@ -67,3 +69,40 @@ class CouponFactory(factory.django.DjangoModelFactory):
     benefit_value = Decimal("20")
     valid_from = NOON - timedelta(days=1)
     valid_until = NOON + timedelta(days=14)
+
+
+def give_bonuses(
+    member: Member,
+    issuer: Business,
+    amount: str | Decimal,
+    *,
+    left: str | Decimal | None = None,
+    at: datetime = NOON,
+    available_from: datetime | None = None,
+    expires_at: datetime | None = None,
+    kind: str = BonusLot.Kind.ADJUSTMENT,
+) -> BonusLot:
+    """Give bonuses through the ledger, as the database demands; the lot lapses a year later.
+
+    left  what remains after the rest was taken back at once
+    """
+    ledger, _ = open_ledger([member.pk], until=at, recorded_at=at)
+    ledger.load()
+    account = ledger.accounts[member.pk]
+    ledger.lapse(account, at=at)
+    wait = ((available_from or at) - at) / timedelta(days=1)
+    ledger.accrue(
+        account, issuer_id=issuer.pk, transaction_id=None, amount=Decimal(amount), at=at, pending_days=wait,
+        kind=kind,
+    )  # fmt: skip
+    [(_, lot)] = ledger.opened.values()
+    lot.expires_at = expires_at or lot.expires_at
+    if left is not None:
+        ledger.reverse(
+            account, own=[lot], purchase_id=None, refund_id=None, amount=lot.remaining - Decimal(left),
+            expired=Decimal(0), at=at,
+        )  # fmt: skip
+    write = Write()
+    ledger.write(write)
+    write.execute()
+    return BonusLot.objects.get(pk=lot.id)

@@ -18,9 +18,10 @@ from analytics.models import SyncWindow
 from analytics.selectors import freshness
 from analytics.services.sync import FACTS, refill_facts, sync_facts
 from events.models import Event, EventRegistration
-from loyalty.models import BonusEntry, BonusLot
+from promos.services.checkout import record_purchase
+from promos.services.purchases import PurchaseRequest
 from tests.analytics.rows import purchase, refund
-from tests.factories import BusinessFactory, MemberFactory
+from tests.factories import BusinessFactory, MemberFactory, give_bonuses
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -78,20 +79,15 @@ def test_a_refund_is_negative_and_names_its_receipt(clickhouse, member, business
 
 
 def test_a_ledger_entry_carries_the_lots_issuer(clickhouse, member, business):
-    honouring = BusinessFactory()
-    lot = BonusLot.objects.create(
-        member=member, issuer=business, kind="purchase", accrued=D("10.00"), remaining=D("6.00"),
-        available_from=MONTH_EDGE, expires_at=MONTH_EDGE + timedelta(days=365),
+    honouring = BusinessFactory(can_accrue=False, requires_presence_code=False)
+    lot = give_bonuses(member, business, "10.00", at=MONTH_EDGE)
+    record_purchase(
+        PurchaseRequest(
+            business=honouring, external_id="1", member_id=member.pk, amount=Decimal("20.00"),
+            redeem=Decimal("4.00"), purchased_at=MONTH_EDGE,
+        ),
+        at=MONTH_EDGE,
     )  # fmt: skip
-    for kind, amount, honoured_by in (("accrual", "10.00", None), ("redemption", "-4.00", honouring)):
-        BonusEntry.objects.create(
-            lot=lot,
-            member=member,
-            kind=kind,
-            amount=D(amount),
-            honoured_by=honoured_by,
-            created_at=MONTH_EDGE,
-        )
 
     assert carried()["bonus_facts"] == 2
 

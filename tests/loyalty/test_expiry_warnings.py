@@ -1,18 +1,16 @@
 """Members hear 30, 7 and 1 days before bonuses lapse, once each, and never at night."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal as D
 
 import pytest
 from django_celery_beat.models import PeriodicTask
 
-from loyalty.models import BonusEntry, Member, Notification
+from loyalty.models import Member, Notification
 from loyalty.quiet_hours import next_waking_moment
 from loyalty.services import expiry
 from loyalty.services.expiry import queue_expiry_warnings
 from loyalty.tasks import queue_expiry_warnings as queue_expiry_warnings_task
-from tests.factories import NOON, MemberFactory
-from tests.loyalty.book import Book
+from tests.factories import NOON, MemberFactory, give_bonuses
 
 pytestmark = pytest.mark.django_db
 
@@ -20,17 +18,8 @@ LAPSE = datetime(2027, 6, 15, 21, 0, tzinfo=UTC)  # the end of 15 June 2027 in M
 NIGHT = datetime(2027, 6, 15, 21, 20, tzinfo=UTC) - timedelta(days=1)  # 00:20 on 15 June in Moscow
 
 
-@pytest.fixture
-def book(member, business):
-    return Book(member, business)
-
-
-def give(book, amount, *, lapse=LAPSE, spent="0.00", available_from=NOON):
-    """Store a lot of which so much is spent already."""
-    lot = book.accrue(amount, expires_at=lapse, available_from=available_from)
-    if D(spent):
-        book.enter(BonusEntry.Kind.REDEMPTION, f"-{spent}", lot)
-    book.write()
+def give(member, business, amount, *, lapse=LAPSE, **fields):
+    give_bonuses(member, business, amount, expires_at=lapse, **fields)
 
 
 def night(days_left):
@@ -43,8 +32,8 @@ def queued():
     return [(row.payload["amount"], row.payload["expires_on"], row.payload["days"]) for row in rows]
 
 
-def test_a_warning_is_a_service_message_in_the_app(member, book):
-    give(book, "120.50")
+def test_a_warning_is_a_service_message_in_the_app(member, business):
+    give(member, business, "120.50")
 
     assert queue_expiry_warnings(at=night(30)) == 1
 
@@ -56,8 +45,8 @@ def test_a_warning_is_a_service_message_in_the_app(member, book):
     assert message.send_after == datetime(2027, 5, 16, 6, 0, tzinfo=UTC)  # 09:00 in Moscow
 
 
-def test_every_night_there_is_one_warning_at_each_step(book):
-    give(book, "100.00")
+def test_every_night_there_is_one_warning_at_each_step(member, business):
+    give(member, business, "100.00")
 
     nights = [queue_expiry_warnings(at=night(days)) for days in range(40, -2, -1)]
 
@@ -70,8 +59,8 @@ def test_every_night_there_is_one_warning_at_each_step(book):
 
 
 @pytest.mark.parametrize(("days_left", "step"), [(29, 30), (8, 30), (6, 7), (2, 7), (0, 1)])
-def test_a_missed_night_is_made_up_for(book, days_left, step):
-    give(book, "100.00")
+def test_a_missed_night_is_made_up_for(member, business, days_left, step):
+    give(member, business, "100.00")
 
     queue_expiry_warnings(at=night(days_left))
 
@@ -79,16 +68,16 @@ def test_a_missed_night_is_made_up_for(book, days_left, step):
     assert Notification.objects.get().dedupe_key.endswith(f":{step}")
 
 
-def test_a_second_run_adds_nothing(book):
-    give(book, "100.00")
+def test_a_second_run_adds_nothing(member, business):
+    give(member, business, "100.00")
 
     assert [queue_expiry_warnings(at=night(7)) for _ in range(2)] == [1, 0]
 
     assert len(queued()) == 1
 
 
-def test_a_run_beside_another_adds_nothing(book, monkeypatch):
-    give(book, "100.00")
+def test_a_run_beside_another_adds_nothing(member, business, monkeypatch):
+    give(member, business, "100.00")
     queue_expiry_warnings(at=night(7))
     # What the other run queued after this one had looked.
     monkeypatch.setattr(expiry.Notification.objects, "filter", lambda **_by: Notification.objects.none())
@@ -98,37 +87,38 @@ def test_a_run_beside_another_adds_nothing(book, monkeypatch):
     assert len(queued()) == 1
 
 
-def test_only_what_is_live_is_counted_and_each_day_apart(book):
-    give(book, "100.00", spent="60.00")
-    give(book, "10.00", lapse=LAPSE - timedelta(hours=2))
-    give(book, "5.00", lapse=LAPSE + timedelta(days=3))
-    give(book, "7.00", spent="7.00")
-    give(book, "8.00", available_from=night(0))
-    give(book, "9.00", lapse=LAPSE - timedelta(days=20))
+def test_only_what_is_live_is_counted_and_each_day_apart(member, business):
+    give(member, business, "100.00", left="40.00")
+    give(member, business, "10.00", lapse=LAPSE - timedelta(hours=2))
+    give(member, business, "5.00", lapse=LAPSE + timedelta(days=3))
+    give(member, business, "7.00", left="0.00")
+    give(member, business, "8.00", available_from=night(0))
+    give(member, business, "9.00", lapse=LAPSE - timedelta(days=20))
 
     queue_expiry_warnings(at=night(7))
 
     assert sorted(queued()) == [("5.00", "2027-06-18", 10), ("50.00", "2027-06-15", 7)]
 
 
-def test_lots_farther_off_than_the_longest_step_are_not_spoken_of(book):
-    give(book, "100.00")
+def test_lots_farther_off_than_the_longest_step_are_not_spoken_of(member, business):
+    give(member, business, "100.00")
 
     assert queue_expiry_warnings(at=night(31)) == 0
 
 
 def test_those_who_left_are_not_written_to(business):
-    left, inactive = MemberFactory(), MemberFactory(is_active=False)
+    left, inactive = MemberFactory(), MemberFactory()
     for member in (left, inactive):
-        give(Book(member, business), "100.00")
+        give(member, business, "100.00")
     Member.objects.filter(pk=left.pk).update(anonymised_at=NOON)
+    Member.objects.filter(pk=inactive.pk).update(is_active=False)
 
     assert queue_expiry_warnings(at=night(7)) == 0
 
 
-def test_the_steps_are_a_setting(book, settings):
+def test_the_steps_are_a_setting(member, business, settings):
     settings.EXPIRY_WARNING_DAYS = [3]
-    give(book, "100.00")
+    give(member, business, "100.00")
 
     assert [queue_expiry_warnings(at=night(days)) for days in (4, 3, 2, 1)] == [0, 1, 0, 0]
 
@@ -136,7 +126,7 @@ def test_the_steps_are_a_setting(book, settings):
 @pytest.mark.parametrize("count", [1, 3])
 def test_warnings_cost_the_same_for_one_member_as_for_three(business, count, django_assert_num_queries):
     for _ in range(count):
-        give(Book(MemberFactory(), business), "100.00")
+        give(MemberFactory(), business, "100.00")
 
     with django_assert_num_queries(3):  # the lots, what is queued already, the new messages
         assert queue_expiry_warnings(at=night(7)) == count
@@ -145,7 +135,7 @@ def test_warnings_cost_the_same_for_one_member_as_for_three(business, count, dja
 def test_warnings_go_by_batches(business, monkeypatch):
     monkeypatch.setattr(expiry, "MEMBERS_AT_ONCE", 2)
     for _ in range(5):
-        give(Book(MemberFactory(), business), "100.00")
+        give(MemberFactory(), business, "100.00")
 
     assert queue_expiry_warnings(at=night(7)) == 5
 

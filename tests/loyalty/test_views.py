@@ -10,12 +10,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from loyalty.models import BonusEntry, BonusLot, Business, Member, StatusTier, Transaction
+from loyalty.models import Business, Member, StatusTier, Transaction
 from loyalty.services import otp
+from loyalty.services.expiry import expire_bonuses
 from promos.models import Coupon
 from promos.services.checkout import record_purchase, record_refund
 from promos.services.purchases import PurchaseRequest, RefundRequest
-from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory
+from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory, give_bonuses
 
 PHONE = "+79161234217"
 
@@ -215,11 +216,8 @@ def test_history_holds_purchases_refunds_and_entries(signed_in, member, business
 
 
 def lapse(member: Member, business: Business, amount: str, *, at: datetime) -> None:
-    lot = BonusLot.objects.create(
-        member=member, issuer=business, kind="adjustment", accrued=D(amount), remaining=0,
-        available_from=at - timedelta(days=365), expires_at=at,
-    )  # fmt: skip
-    BonusEntry.objects.create(lot=lot, member=member, kind="expiry", amount=-D(amount), created_at=at)
+    give_bonuses(member, business, amount, at=at - timedelta(days=365), expires_at=at)
+    expire_bonuses(at=at)
 
 
 def test_history_pages_meet_without_gap_or_repeat(signed_in, member, business, now):

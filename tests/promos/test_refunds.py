@@ -12,13 +12,20 @@ from loyalty.errors import (
     RefundExceedsPurchase,
     RefundUnlinked,
 )
-from loyalty.models import Bonus, BonusLot, ParkedRefund, StatusTier, Transaction
+from loyalty.models import Bonus, BonusEntry, BonusLot, ParkedRefund, StatusTier, Transaction
 from promos.services.checkout import record_many, record_purchase, record_refund
 from promos.services.purchases import Status
-from tests.factories import NOON, MemberFactory
+from tests.factories import NOON, BusinessFactory, MemberFactory
 from tests.promos.requests import entries_of, purchase, refund
 
 pytestmark = pytest.mark.django_db
+
+
+def spend(member, amount, **fields):
+    """Spend bonuses at a business that gives none, on a bill ten times as large."""
+    shop = fields.pop("business", None) or BusinessFactory(can_accrue=False, requires_presence_code=False)
+    bill = purchase(member, shop, amount=D(amount) * 10, redeem=D(amount), **fields)
+    return record_purchase(bill, at=bill.purchased_at)[0]
 
 
 class TestRefund:
@@ -47,33 +54,43 @@ class TestRefund:
     def test_what_the_lot_no_longer_holds_comes_from_other_lots_then_debt_then_write_off(self, business):
         member = MemberFactory(status_tier=StatusTier.objects.get(level=2))  # 5 %, overdraft 300
         record_purchase(purchase(member, business, "big", "10000.00"), at=NOON)  # 500.00
+        spend(member, "450.00")
         record_purchase(purchase(member, business, "small", "2000.00"), at=NOON)  # 100.00
-        BonusLot.objects.filter(transaction__external_id="big").update(remaining=D("50.00"))
 
         refunded, _ = record_refund(refund(business, "R", "big", "10000.00"), at=NOON)
 
         assert refunded.explanation["refund"] == {
-            "taken_back": "150.00", "debt": "300.00", "written_off": "50.00",
+            "restored": "0.00", "taken_back": "150.00", "expired": "0.00", "debt": "300.00",
+            "written_off": "50.00",
         }  # fmt: skip
-        assert entries_of(member)[2:] == [
+        assert entries_of(member)[-4:] == [
             ("reversal", D("-50.00")),
             ("reversal", D("-100.00")),
             ("debt", D("-300.00")),
             ("write_off", D("-50.00")),
         ]
+        charged = BonusEntry.objects.filter(kind__in=["debt", "write_off"])
+        assert {entry.lot.transaction.external_id for entry in charged} == {"big"}
         assert Bonus.objects.get(member=member).debt == D("300.00")
 
     def test_new_accruals_repay_debt_first(self, business):
         member = MemberFactory(status_tier=StatusTier.objects.get(level=2))
-        Bonus.objects.create(member=member, debt=D("40.00"))
+        record_purchase(purchase(member, business, "big", "800.00"), at=NOON)  # 40.00
+        spend(member, "40.00")
+        record_refund(refund(business, "R", "big", "800.00"), at=NOON)
 
         transaction, _ = record_purchase(purchase(member, business), at=NOON)  # earns 50.00
 
         bonus = Bonus.objects.get(member=member)
         assert (bonus.balance, bonus.debt) == (D("10.00"), D("0.00"))
-        assert BonusLot.objects.get().remaining == D("10.00")
-        assert entries_of(member) == [("accrual", D("50.00")), ("debt_repayment", D("-40.00"))]
-        assert transaction.explanation["rules"][-1]["rule"] == "debt"
+        assert BonusLot.objects.get(transaction=transaction).remaining == D("10.00")
+        assert entries_of(member)[-3:] == [
+            ("debt", D("-40.00")),
+            ("accrual", D("50.00")),
+            ("debt_repayment", D("-40.00")),
+        ]
+        [repaid] = [rule for rule in transaction.explanation["rules"] if rule["rule"] == "debt"]
+        assert repaid["effect"] == "-40.00"
 
     def test_a_refund_before_its_purchase_waits_and_is_applied_with_it(self, member, business):
         early, parked = record_refund(refund(business, "R", "1001", "400.00", member_id=member.pk), at=NOON)

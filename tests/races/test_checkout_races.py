@@ -6,8 +6,9 @@ from decimal import Decimal as D
 import pytest
 from django.db.models import Sum
 
+from loyalty import locks
 from loyalty.errors import ExternalIdReused
-from loyalty.models import Bonus, BonusEntry, Member, Transaction
+from loyalty.models import Bonus, BonusEntry, Transaction
 from promos.errors import CouponNotRedeemable
 from promos.models import Coupon
 from promos.services import checkout
@@ -23,12 +24,6 @@ def purchase(member, business, external_id, **fields):
     return PurchaseRequest(
         business=business, external_id=external_id, member_id=member.pk, amount=D("1000.00"), **fields
     )
-
-
-def unlocked(member_ids):
-    """Stand in for lock_members: the same rows, not locked."""
-    members = Member.objects.filter(pk__in=member_ids).only("id", "status_tier_id")
-    return {member.pk: member for member in members}
 
 
 def balance_and_entries(member):
@@ -68,7 +63,7 @@ def test_purchases_of_one_member_at_once_all_reach_the_balance(at_once):
 
 
 def test_without_the_lock_the_balance_loses_purchases(at_once, monkeypatch):
-    monkeypatch.setattr("loyalty.services.ledger.lock_members", unlocked)
+    monkeypatch.setattr(locks, "LOCK_MEMBERS", locks.LOCK_MEMBERS.replace("FOR NO KEY UPDATE", ""))
     business = BusinessFactory()
 
     lost = []
@@ -102,7 +97,7 @@ def test_one_coupon_at_two_tills_is_redeemed_once(at_once):
 
 
 def test_without_the_locks_one_coupon_is_redeemed_twice(at_once, monkeypatch):
-    monkeypatch.setattr("loyalty.services.ledger.lock_members", unlocked)
+    monkeypatch.setattr(locks, "LOCK_MEMBERS", locks.LOCK_MEMBERS.replace("FOR NO KEY UPDATE", ""))
 
     def read_only(self, purchases):
         self.coupons = {coupon.code: coupon for coupon in Coupon.objects.all()}

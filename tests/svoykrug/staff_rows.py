@@ -1,7 +1,6 @@
 """Two businesses with a row in every table of the admin; the second's text is a canary."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +20,15 @@ from loyalty.models import (
     Transaction,
 )
 from promos.models import Coupon, CrossPromoChain
-from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, MemberFactory, StaffFactory
+from tests.factories import (
+    NOON,
+    BusinessFactory,
+    ChainFactory,
+    CouponFactory,
+    MemberFactory,
+    StaffFactory,
+    give_bonuses,
+)
 
 D = Decimal
 CANARY = "kanareika"
@@ -57,13 +64,8 @@ def open_shop(tag: str, *, code: str) -> Shop:
         category=f"{tag} category", source="api", created_at=NOON, bonus_accrued=D("15.00"),
         lines=[{"name": f"{tag} goods", "amount": "500.00"}],
     )  # fmt: skip
-    lot = BonusLot.objects.create(
-        member=customer, issuer=business, transaction=purchase, kind="purchase", accrued=D("15.00"),
-        remaining=D("15.00"), available_from=NOON, expires_at=NOON + timedelta(days=365),
-    )  # fmt: skip
-    entry = BonusEntry.objects.create(
-        lot=lot, member=customer, kind="accrual", amount=D("15.00"), transaction=purchase
-    )
+    lot = give_bonuses(customer, business, D("15.00"))
+    entry = lot.entries.get()
     third = BusinessFactory()
     chain = ChainFactory(
         source_business=business, target_business=third, title=f"{tag} chain", status="draft",
