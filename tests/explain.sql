@@ -73,32 +73,59 @@ SELECT sk_coupon(n), sk_at(n, 50000), now(), lpad(upper(to_hex(n)), 10, '0'), sk
 FROM generate_series(1, 50000) n;
 UPDATE transactions t SET coupon_id = sk_coupon(n) FROM generate_series(1, 50000, 3) n WHERE t.id = sk_purchase(n * 10 - 7);
 
-INSERT INTO bonus_lots (id, created_at, user_id, issuer_id, transaction_id, kind, accrued, remaining, available_from, expires_at)
-SELECT sk_id(created_at, 'lot', n), created_at, user_id, business_id, id, 'purchase', 10, CASE WHEN n % 4 = 0 THEN 10 ELSE 0 END,
-  created_at, created_at + interval '365 days'
-FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM transactions WHERE kind = 'purchase') t;
-
--- Chained as the ledger does it: each member's accruals first, then what was spent of them.
+-- Lots, entries and balances in one statement and chained as the ledger does it: each member's accruals
+-- first, then what was spent of them, three lots of four.
+WITH lot AS MATERIALIZED (
+  SELECT *, sk_id(created_at, 'lot', n) AS lot_id, n % 4 = 0 AS live,
+    row_number() OVER (PARTITION BY user_id ORDER BY n) AS place, count(*) OVER (PARTITION BY user_id) AS lots
+  FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM transactions WHERE kind = 'purchase') t
+), spent AS MATERIALIZED (
+  SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY n) AS turn FROM lot WHERE NOT live
+), opened AS (
+  INSERT INTO bonus_lots (id, created_at, user_id, issuer_id, transaction_id, kind, accrued, remaining, available_from, expires_at)
+  SELECT lot_id, created_at, user_id, business_id, id, 'purchase', 10, CASE WHEN live THEN 10 ELSE 0 END, created_at,
+    created_at + interval '365 days'
+  FROM lot
+), balances AS (
+  INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, expires_at, entries, turnover_bound)
+  SELECT sk_id(now(), 'bonus', n), now(), now(), sk_member(n), 10 * coalesce(chain.live, 0), 0, 0, chain.expires_at,
+    coalesce(chain.entries, 0), 0
+  FROM generate_series(1, 10000) n
+  LEFT JOIN (
+    SELECT user_id, count(*) FILTER (WHERE live) AS live, 2 * count(*) - count(*) FILTER (WHERE live) AS entries,
+      min(created_at) FILTER (WHERE live) + interval '365 days' AS expires_at
+    FROM lot GROUP BY user_id
+  ) chain ON chain.user_id = sk_member(n)
+)
 INSERT INTO bonus_entries (id, created_at, lot_id, user_id, kind, amount, transaction_id, honoured_by, recorded_at, sync_xid,
   position, total_after, debt_after)
-SELECT sk_id(created_at, 'accrual', n), created_at, id, user_id, 'accrual', 10, transaction_id, NULL, created_at, 1000 + n / 1000,
+SELECT sk_id(created_at, 'accrual', n), created_at, lot_id, user_id, 'accrual', 10, id, NULL, created_at, 1000 + n / 1000,
   place, 10 * place, 0
-FROM (SELECT *, row_number() OVER (ORDER BY id) AS n, row_number() OVER (PARTITION BY user_id ORDER BY id) AS place FROM bonus_lots) l;
-INSERT INTO bonus_entries (id, created_at, lot_id, user_id, kind, amount, transaction_id, honoured_by, recorded_at, sync_xid,
-  position, total_after, debt_after)
-SELECT sk_id(created_at + interval '30 days', 'spent', n), created_at + interval '30 days', id, user_id, 'redemption', -10, transaction_id,
-  sk_business(1 + sk_pick('honour', n, 20)), created_at, 1500 + n / 1000, lots + place, 10 * (lots - place), 0
-FROM (
-  SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY id) AS place
-  FROM (SELECT *, row_number() OVER (ORDER BY id) AS n, count(*) OVER (PARTITION BY user_id) AS lots FROM bonus_lots) l
-  WHERE n % 8 = 1
-) spent;
+FROM lot
+UNION ALL
+SELECT sk_id(created_at + interval '30 days', 'spent', n), created_at + interval '30 days', lot_id, user_id, 'redemption', -10, id,
+  sk_business(1 + sk_pick('honour', n, 20)), created_at, 1500 + n / 1000, lots + turn, 10 * (lots - turn), 0
+FROM spent;
 
-INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, expires_at, entries, turnover_bound)
-SELECT sk_id(now(), 'bonus', n), now(), now(), sk_member(n), 100, 0, 0, sk_at(n, 10000) + interval '365 days',
-  coalesce(chain.entries, 0), 0
-FROM generate_series(1, 10000) n
-LEFT JOIN (SELECT user_id, count(*) AS entries FROM bonus_entries GROUP BY user_id) chain ON chain.user_id = sk_member(n);
+INSERT INTO bonus_holds (id, created_at, user_id, business_id, amount, expires_at, released_at)
+SELECT sk_id(sk_at(n, 20000), 'hold', n), sk_at(n, 20000), sk_member(1 + sk_pick('hold', n, 10000)), sk_business(1 + n % 20), 10,
+  sk_at(n, 20000) + interval '15 minutes', CASE WHEN n % 5 > 0 THEN sk_at(n, 20000) + interval '2 minutes' END
+FROM generate_series(1, 20000) n;
+INSERT INTO quotes (id, created_at, updated_at, business_id, user_id, coupon_id, hold_id, transaction_id, content, promised, holds,
+  presence_shown, expires_at)
+SELECT sk_id(sk_at(n, 20000), 'quote', n), sk_at(n, 20000), now(), sk_business(1 + n % 20), sk_member(1 + sk_pick('hold', n, 10000)),
+  CASE WHEN n % 10 = 0 THEN sk_coupon(n) END, sk_id(sk_at(n, 20000), 'hold', n), CASE WHEN n % 5 > 0 THEN sk_purchase(n * 25 - 1) END,
+  '{}', '{}', true, true, sk_at(n, 20000) + interval '15 minutes'
+FROM generate_series(1, 20000) n;
+INSERT INTO tier_changes (id, created_at, user_id, from_level, to_level, reason, turnover_rub, transaction_id)
+SELECT sk_id(sk_at(n, 6000), 'tier', n), sk_at(n, 6000), sk_member(1 + sk_pick('tier', n, 10000)), 1 + n % 2, 2 - n % 2,
+  CASE WHEN n % 2 = 0 THEN 'rise' ELSE 'review' END, 30000, CASE WHEN n % 2 = 0 THEN sk_purchase(n * 80 - 1) END
+FROM generate_series(1, 6000) n;
+INSERT INTO referrals (id, created_at, updated_at, inviter_id, newcomer_id, code, status, reason, transaction_id, settled_at)
+SELECT sk_id(sk_at(n, 2000), 'invitation', n), sk_at(n, 2000), now(), sk_member(n * 5 - 1), sk_member(n * 5), 'R' || (n * 5 - 1),
+  CASE WHEN n % 2 = 0 THEN 'rewarded' ELSE 'joined' END, '', CASE WHEN n % 2 = 0 THEN sk_purchase(n * 200 - 1) END,
+  CASE WHEN n % 2 = 0 THEN sk_at(n, 2000) END
+FROM generate_series(1, 2000) n;
 
 INSERT INTO events (id, created_at, updated_at, organiser_id, business_id, title, description, place, date, status, bonus_reward, cover)
 SELECT sk_event(n), sk_at(n, 200), now(), sk_member(1 + n % 50), CASE WHEN n % 3 > 0 THEN sk_business(1 + n % 20) END, 'Event ' || n, '', '',

@@ -28,6 +28,15 @@ SELECT * FROM bonus_entries WHERE transaction_id = sk_purchase(77);
 -- idx_bonus_entries_user_created
 SELECT * FROM bonus_entries WHERE user_id = sk_member(42) ORDER BY created_at DESC LIMIT 20;
 
+-- idx_bonus_entries_user_position
+SELECT * FROM bonus_entries WHERE user_id = sk_member(42) AND position = 7;
+
+-- idx_bonus_holds_business
+SELECT * FROM bonus_holds WHERE business_id = sk_business(4);
+
+-- idx_bonus_holds_user
+SELECT id, amount FROM bonus_holds WHERE user_id = sk_member(42) AND released_at IS NULL AND expires_at > '2026-06-01';
+
 -- idx_bonus_lots_issuer
 SELECT sum(remaining) FROM bonus_lots WHERE issuer_id = sk_business(4);
 
@@ -151,11 +160,35 @@ SELECT * FROM parked_refunds WHERE business_id = sk_business(8) AND refund_of = 
 -- idx_parked_refunds_user
 SELECT * FROM parked_refunds WHERE user_id = sk_member(42);
 
+-- idx_quotes_business
+SELECT * FROM quotes WHERE business_id = sk_business(4);
+
+-- idx_quotes_coupon
+SELECT id, expires_at FROM quotes WHERE coupon_id = sk_coupon(10) AND transaction_id IS NULL AND cancelled_at IS NULL AND expires_at > '2026-06-01' AND holds;
+
+-- idx_quotes_hold
+SELECT * FROM quotes WHERE hold_id = sk_id(sk_at(7, 20000), 'hold', 7);
+
+-- idx_quotes_transaction
+SELECT * FROM quotes WHERE transaction_id = sk_purchase(24);
+
+-- idx_quotes_user
+SELECT * FROM quotes WHERE user_id = sk_member(42);
+
 -- idx_referral_codes_code
 SELECT * FROM referral_codes WHERE code = 'R42';
 
 -- idx_referral_codes_user
 SELECT * FROM referral_codes WHERE user_id = sk_member(42);
+
+-- idx_referrals_inviter
+SELECT status, settled_at FROM referrals WHERE inviter_id = sk_member(49) ORDER BY settled_at DESC;
+
+-- idx_referrals_newcomer
+SELECT * FROM referrals WHERE newcomer_id = sk_member(50);
+
+-- idx_referrals_transaction
+SELECT * FROM referrals WHERE transaction_id = sk_purchase(399);
 
 -- idx_rfm_runs_date
 SELECT * FROM rfm_runs ORDER BY snapshot_date DESC, calculated_at DESC LIMIT 1;
@@ -180,6 +213,12 @@ SELECT * FROM sync_windows WHERE "table" = 'transaction_facts' AND status = 'pla
 
 -- idx_sync_windows_table
 SELECT * FROM sync_windows WHERE "table" = 'bonus_facts' ORDER BY id DESC LIMIT 1;
+
+-- idx_tier_changes_transaction
+SELECT * FROM tier_changes WHERE transaction_id = sk_purchase(159);
+
+-- idx_tier_changes_user
+SELECT * FROM tier_changes WHERE user_id = sk_member(42) ORDER BY created_at DESC;
 
 -- idx_transactions_business
 SELECT * FROM transactions WHERE business_id = sk_business(4) ORDER BY created_at DESC LIMIT 50;
