@@ -193,6 +193,9 @@ SELECT * FROM referrals WHERE transaction_id = sk_purchase(399);
 -- idx_rfm_runs_date
 SELECT * FROM rfm_runs ORDER BY snapshot_date DESC, calculated_at DESC LIMIT 1;
 
+-- idx_seen_contacts_digest
+SELECT id FROM seen_contacts WHERE digest = md5('phone77');
+
 -- idx_sessions_token_hash
 SELECT * FROM sessions WHERE token_hash = md5('token77');
 

@@ -65,7 +65,7 @@ CORE = {
 FURTHER = {
     "api_keys", "bonus_entries", "bonus_holds", "bonus_lots", "chain_assignments", "import_jobs",
     "import_rejections", "parked_refunds", "quotes", "referrals", "rfm_runs", "staff_memberships",
-    "sync_windows", "tier_changes",
+    "seen_contacts", "sync_windows", "tier_changes",
 }  # fmt: skip
 
 GIVEN_DELETE_RULES = {
