@@ -4,10 +4,14 @@ import hashlib
 import secrets
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from .models import Coupon, CrossPromoChain
+from .models import Coupon
+
+if TYPE_CHECKING:
+    from .services.chain_state import Chain
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_LENGTH = 10
@@ -64,7 +68,7 @@ def in_holdout(chain_id: UUID, member_id: UUID, percent: Decimal) -> bool:
 
 
 def trigger_refusal(
-    chain: CrossPromoChain,
+    chain: "Chain",
     *,
     amount: Decimal,
     category: str,

@@ -37,8 +37,9 @@ from loyalty.services.transactions import (
 from svoykrug.db.sql import Write, as_jsonb
 from svoykrug.errors import DomainError
 
-from . import triggers
+from . import chain_state
 from .buying import buy
+from .chain_state import ChainState
 from .checks import check_request, differing_fields, fingerprint
 from .coupons import Coupons
 from .promises import Promises
@@ -181,7 +182,7 @@ class Checkout:
                 by_receipt(list({*own, *refunded})),
                 *parked_queries(own=own, purchases=[receipt_of(r) for r in purchases if r.external_id]),
                 (referrals.OPEN, [list(members)]),
-                (triggers.ACTIVE, [businesses, max(times)]),
+                (chain_state.ACTIVE, [businesses, max(times)]),
             ],
         )
         stored_rows, parked_rows, waiting_rows, open_invitations, active = found
@@ -194,8 +195,13 @@ class Checkout:
             self.parked_for.setdefault((refund.business_id, refund.refund_of), []).append(refund)
         self.referrals = Referrals(open_invitations, self.ledger, locked=members)
         self._load_further(purchases, refunded, since=min(times))
-        chains = [] if self.quoting else [pk for (pk,) in active]
-        self.triggers = Triggers(chains, purchases, members=self.ledger.accounts.keys(), recorded_at=self.at)
+        state = ChainState(
+            [] if self.quoting else active,
+            members={request.member_id for request in purchases} & self.ledger.accounts.keys(),
+            times=times,
+            redeeming=any(request.coupon_code for request in purchases),
+        )
+        self.triggers = Triggers(state, recorded_at=self.at)
 
     def _load_further(
         self, purchases: list[PurchaseRequest], refunded: Collection[Receipt], *, since: datetime

@@ -1,0 +1,163 @@
+"""Active chains and what is known of members' coupons and visits, for many purchases at once."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count
+from django.db.models.functions import TruncDate
+
+from promos.models import ChainAssignment, Coupon
+from svoykrug.db.sql import Rows, read
+
+ACTIVE = """
+    SELECT c.id, c.source_business_id, c.target_business_id,
+        coalesce(nullif(c.title, ''), source.name || ' → ' || target.name), target.name, c.accepted_at,
+        c.trigger_min_amount, c.trigger_categories, c.trigger_tiers, c.trigger_weekdays,
+        c.trigger_first_purchase, c.coupon_benefit, c.coupon_value, c.coupon_text, c.coupon_min_amount,
+        c.coupon_valid_days, c.delay_hours, c.total_limit, c.daily_limit, c.issued_count, c.holdout_percent,
+        c.exclude_target_customers_days
+    FROM cross_promo_chains c
+    JOIN businesses source ON source.id = c.source_business_id
+    JOIN businesses target ON target.id = c.target_business_id
+    WHERE c.status = 'active' AND c.source_business_id = ANY(%s::uuid[]) AND c.accepted_at <= %s
+    ORDER BY c.accepted_at, c.id
+"""
+LATEST = """
+    SELECT DISTINCT ON (a.user_id, a.chain_id)
+        a.user_id, a.chain_id, a.coupon_id, a.created_at, c.status, c.valid_until
+    FROM chain_assignments a LEFT JOIN coupons c ON c.id = a.coupon_id
+    WHERE a.user_id = ANY(%s::uuid[]) AND a.chain_id = ANY(%s::uuid[])
+    ORDER BY a.user_id, a.chain_id, a.created_at DESC
+"""
+# Between the first and the last purchase decided here every visit counts; of those before, the last.
+VISITS = """
+    SELECT m.id, b.id, visit.created_at
+    FROM unnest(%s::uuid[]) AS m(id)
+    CROSS JOIN unnest(%s::uuid[], %s::timestamptz[]) AS b(id, since)
+    CROSS JOIN LATERAL (
+        (SELECT created_at FROM transactions
+         WHERE user_id = m.id AND business_id = b.id AND kind = 'purchase'
+            AND created_at >= b.since AND created_at < %s
+         ORDER BY created_at DESC LIMIT 1)
+        UNION ALL
+        SELECT created_at FROM transactions
+        WHERE user_id = m.id AND business_id = b.id AND kind = 'purchase' AND created_at BETWEEN %s AND %s
+    ) AS visit
+"""
+LOCK = """
+    SELECT id, issued_count FROM cross_promo_chains WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+"""
+BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+@dataclass(slots=True)
+class Chain:
+    """A chain's terms, named as the columns of `cross_promo_chains`."""
+
+    id: UUID
+    source_business_id: UUID
+    target_business_id: UUID
+    title: str
+    target_name: str
+    accepted_at: datetime
+    trigger_min_amount: Decimal
+    trigger_categories: list[str]
+    trigger_tiers: list[int]
+    trigger_weekdays: list[int]
+    trigger_first_purchase: bool
+    coupon_benefit: str
+    coupon_value: Decimal
+    coupon_text: str
+    coupon_min_amount: Decimal
+    coupon_valid_days: int
+    delay_hours: int
+    total_limit: int | None
+    daily_limit: int | None
+    issued_count: int
+    holdout_percent: Decimal
+    exclude_target_customers_days: int
+
+    @property
+    def limited(self) -> bool:
+        return self.total_limit is not None or self.daily_limit is not None
+
+
+@dataclass(slots=True)
+class Latest:
+    """The member's latest assignment to a chain: until `until` another trigger brings nothing new."""
+
+    coupon_id: UUID | None
+    until: datetime
+
+
+class ChainState:
+    """Chains that purchases may trigger, and what their conditions need of the members.
+
+    latest     by chain and member
+    visits     moments by member and business
+    issued_on  coupons of a chain by local day, of chains with a daily limit
+    """
+
+    def __init__(
+        self, rows: Rows, *, members: Collection[UUID], times: Collection[datetime], redeeming: bool
+    ) -> None:
+        """Take the rows of `ACTIVE` and read the rest; the members must be locked.
+
+        times      when the purchases happened
+        redeeming  some of them use a coupon, after which its chain may issue the next one
+        """
+        self.chains = [Chain(*row) for row in rows]
+        self.latest: dict[tuple[UUID, UUID], Latest] = {}
+        self.visits: dict[tuple[UUID, UUID], list[datetime]] = defaultdict(list)
+        self.issued_on: dict[tuple[UUID, date], int] = defaultdict(int)
+        if not self.chains or not members:
+            return
+        self._load_latest(members)
+        # Most members who come again still have the coupon of the last time.
+        until = datetime.max.replace(tzinfo=UTC) if redeeming else max(times)
+        free = [(chain, pk) for chain in self.chains for pk in members if self._is_free(chain, pk, until)]
+        if free:
+            self._load_visits(free, first=min(times), last=max(times))
+            self._lock_limited({chain.id: chain for chain, _ in free if chain.limited})
+
+    def _load_latest(self, members: Collection[UUID]) -> None:
+        lives = {chain.id: timedelta(days=chain.coupon_valid_days) for chain in self.chains}
+        rows = read((LATEST, [list(members), list(lives)]))[0]
+        for member_id, chain_id, coupon_id, at, status, valid_until in rows:
+            if coupon_id is None:
+                self.latest[chain_id, member_id] = Latest(None, at + lives[chain_id])
+            elif status == Coupon.Status.ISSUED:
+                self.latest[chain_id, member_id] = Latest(coupon_id, valid_until)
+
+    def _is_free(self, chain: Chain, member_id: UUID, until: datetime) -> bool:
+        latest = self.latest.get((chain.id, member_id))
+        return latest is None or latest.until <= until
+
+    def _load_visits(self, free: list[tuple[Chain, UUID]], *, first: datetime, last: datetime) -> None:
+        since: dict[UUID, datetime] = {}
+        for chain, _ in free:
+            look_back = first - timedelta(days=chain.exclude_target_customers_days)
+            since[chain.target_business_id] = min(look_back, since.get(chain.target_business_id, look_back))
+        since |= {chain.source_business_id: BEGINNING for chain, _ in free if chain.trigger_first_purchase}
+        members = list({pk for _, pk in free})
+        arguments: list[Any] = [members, list(since), list(since.values()), first, first, last]
+        for member_id, business_id, at in read((VISITS, arguments))[0]:
+            self.visits[member_id, business_id].append(at)
+
+    def _lock_limited(self, limited: dict[UUID, Chain]) -> None:
+        """Hold chains with a limit to the end of the transaction, so it is never overrun."""
+        if not limited:
+            return
+        for chain_id, issued_count in read((LOCK, [list(limited)]))[0]:
+            limited[chain_id].issued_count = issued_count
+        daily = [chain.id for chain in limited.values() if chain.daily_limit is not None]
+        if daily:
+            issued = ChainAssignment.objects.filter(chain__in=daily, arm=ChainAssignment.Arm.TREATMENT)
+            days = issued.annotate(day=TruncDate("created_at")).values_list("chain_id", "day")
+            for chain_id, day, count in days.annotate(count=Count("id")):
+                self.issued_on[chain_id, day] = count
