@@ -1,5 +1,6 @@
 """Stored purchases and refunds: found by receipt, inserted by set, parked when they come too early."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -123,7 +124,15 @@ def by_receipt(receipts: Collection[Receipt]) -> tuple[str, list[Any]]:
 
 
 def stored(rows: Rows) -> dict[Receipt, StoredTransaction]:
-    return {(row[0], row[1]): StoredTransaction(*row[2:]) for row in rows}
+    found = {(row[0], row[1]): StoredTransaction(*row[2:]) for row in rows}
+    for transaction in found.values():
+        transaction.lines = _json(transaction.lines)
+    return found
+
+
+def _json(text: str | None) -> Any:
+    """Read a column of JSON: a plain cursor of Django's gives its text."""
+    return None if text is None else json.loads(text)
 
 
 def stored_by_receipt(receipts: Collection[Receipt]) -> dict[Receipt, StoredTransaction]:
@@ -156,9 +165,9 @@ def load_refunds(purchases: Collection[StoredTransaction], found: list[Rows]) ->
         by_id[purchase_id].spent.append((lot_id, left))
     for purchase_id, refund_id, rows in lines:
         if refund_id is None:
-            by_id[purchase_id].shares = rows
+            by_id[purchase_id].shares = _json(rows)
         else:
-            by_id[purchase_id].refunded_lines += rows or []
+            by_id[purchase_id].refunded_lines += _json(rows) or []
 
 
 def insert_transactions(write: Write, rows: list[NewTransaction]) -> None:
