@@ -20,6 +20,7 @@ from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
     pytest_testnodedown,
 )
 
+pytest_plugins = ["tests.prove"]
 __all__ = ["clickhouse", "clickhouse_address", "clickhouse_database"]
 
 

@@ -1,0 +1,390 @@
+"""The rules of the programme once more, as plainly as they can be said: dicts, lists and Decimals.
+
+Written from the specification and sharing nothing with the product, so that a mistake would have to
+be made twice. Everything happens now: time only moves forward, and what has lapsed is closed at once.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from decimal import ROUND_DOWN, ROUND_HALF_UP
+from decimal import Decimal as D
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+ZERO, KOPECK = D("0.00"), D("0.01")
+# level: threshold, accrual %, share payable by bonuses %, overdraft
+TIERS = {
+    1: (D(0), D(3), D(20), D(0)),
+    2: (D(30_000), D(5), D(30), D(300)),
+    3: (D(100_000), D(7), D(40), D(1_000)),
+    4: (D(300_000), D(10), D(50), D(3_000)),
+}
+YEAR = timedelta(days=365)
+HOLD = timedelta(minutes=15)
+REFERRAL_LEAST, NEWCOMER_GETS, INVITER_GETS, REFERRAL_WAIT = D(500), D(150), D(300), timedelta(days=14)
+PARTS = ("amount", "discount", "redeemed", "accrued")
+
+
+def end_of_day(moment: datetime, days: int) -> datetime:
+    day = moment.astimezone(MOSCOW).date() + timedelta(days=days + 1)
+    return datetime.combine(day, time(), MOSCOW)
+
+
+def end_of_month_in_a_year(moment: datetime) -> datetime:
+    local = moment.astimezone(MOSCOW)
+    years, month = divmod(local.month, 12)
+    return datetime(local.year + 1 + years, month + 1, 1, tzinfo=MOSCOW)
+
+
+def half_up(value: D) -> D:
+    return value.quantize(KOPECK, ROUND_HALF_UP)
+
+
+def share(total: D, weights: list[D]) -> list[D]:
+    """Split by largest remainder, ties to the earlier part."""
+    kopecks, whole = int(total * 100), sum(weights)
+    exact = [Fraction(w) * kopecks / Fraction(whole) if whole else Fraction(0) for w in weights]
+    parts = [int(e) for e in exact]
+    order = sorted(range(len(parts)), key=lambda i: (-(exact[i] - parts[i]), i))
+    for i in order[: kopecks - sum(parts)]:
+        parts[i] += 1
+    return [D(p) / 100 for p in parts]
+
+
+@dataclass
+class Terms:
+    """A business: what it agreed with the programme."""
+
+    pending_days: int = 0
+    gives: bool = True
+    takes: bool = True
+    cap: D | None = None
+    no_earn: tuple[str, ...] = ()
+
+
+@dataclass
+class Lot:
+    purchase: str
+    kind: str
+    accrued: D
+    left: D
+    available_from: datetime
+    expires_at: datetime
+    number: int
+
+
+@dataclass
+class Coupon:
+    member: str
+    business: str
+    benefit: str
+    value: D
+    least: D
+    until: datetime
+    redeemed: bool = False
+
+
+@dataclass
+class Member:
+    level: int = 1
+    holds_until: datetime | None = None
+    debt: D = ZERO
+    written_off: D = ZERO
+    lots: list[Lot] = field(default_factory=list)
+    paid: list[tuple[datetime, D]] = field(default_factory=list)
+    # Who invited; how far the invitation is; the purchase that rewarded it.
+    inviter: str | None = None
+    invitation: str = "none"
+    rewarded_by: str = ""
+    rewards: list[datetime] = field(default_factory=list)
+
+    def by_expiry(self) -> list[Lot]:
+        return sorted((lot for lot in self.lots if lot.left), key=lambda lot: (lot.expires_at, lot.number))
+
+    def turnover(self, now: datetime) -> D:
+        return sum((sum_ for at, sum_ in self.paid if now - YEAR < at <= now), ZERO)
+
+
+@dataclass
+class Bill:
+    member: str
+    business: str
+    amount: D
+    lines: list[tuple[D, str]]
+    category: str
+    coupon: str | None
+    redeem: D
+
+
+@dataclass
+class Purchase:
+    bill: Bill
+    at: datetime
+    whole: dict[str, D]
+    lines: list[dict[str, D]]
+    left: dict[str, D]
+    left_lines: list[dict[str, D]]
+    spent: list[tuple[Lot, D]]
+    lapsed: D = ZERO
+    by_amount: bool = False
+    by_line: bool = False
+
+
+@dataclass
+class Quote:
+    bill: Bill
+    promised: dict[str, D]
+    until: datetime
+    holds: bool
+    over: bool = False
+
+
+class World:
+    def __init__(self, now: datetime, businesses: dict[str, Terms], rewards_a_month: int) -> None:
+        self.now, self.businesses, self.rewards_a_month = now, businesses, rewards_a_month
+        self.members: dict[str, Member] = {}
+        self.purchases: dict[str, Purchase] = {}
+        self.coupons: dict[str, Coupon] = {}
+        self.quotes: dict[str, Quote] = {}
+        self.parked: dict[str, list[D]] = {}
+        self.lots_opened = 0
+
+    # --- Time --------------------------------------------------------------------------------
+
+    def pass_time(self, by: timedelta) -> None:
+        self.now += by
+        for member in self.members.values():
+            for lot in member.lots:
+                if lot.left and lot.expires_at <= self.now:
+                    if lot.kind == "purchase":
+                        self.purchases[lot.purchase].lapsed += lot.left
+                    lot.left = ZERO
+
+    def review(self) -> None:
+        for member in self.members.values():
+            if member.holds_until and member.holds_until <= self.now:
+                member.level -= member.turnover(self.now) < TIERS[member.level][0]
+                member.holds_until = end_of_month_in_a_year(self.now) if member.level > 1 else None
+
+    # --- Looking -----------------------------------------------------------------------------
+
+    def live(self, name: str) -> list[Lot]:
+        return [lot for lot in self.members[name].by_expiry() if lot.available_from <= self.now]
+
+    def held(self, name: str, but: str | None = None) -> D:
+        quotes = [
+            q for key, q in self.quotes.items()
+            if q.bill.member == name and q.holds and not q.over and q.until > self.now and key != but
+        ]  # fmt: skip
+        return sum((quote.bill.redeem for quote in quotes), ZERO)
+
+    def available(self, name: str, but: str | None = None) -> D:
+        return max(sum((lot.left for lot in self.live(name)), ZERO) - self.held(name, but), ZERO)
+
+    def pending(self, name: str) -> D:
+        lots = self.members[name].lots
+        return sum((lot.left for lot in lots if lot.available_from > self.now), ZERO)
+
+    # --- Purchase ----------------------------------------------------------------------------
+
+    def settle(self, bill: Bill) -> tuple[dict[str, D], list[dict[str, D]], D]:
+        """Return what the bill comes to, the same by line, and the most that bonuses may pay of it."""
+        terms, (_, percent, cap, _) = self.businesses[bill.business], TIERS[self.members[bill.member].level]
+        discount, times = ZERO, D(1)
+        if bill.coupon:
+            coupon = self.coupons[bill.coupon]
+            if coupon.benefit == "percent":
+                discount = half_up(bill.amount * coupon.value / 100)
+            elif coupon.benefit == "fixed":
+                discount = min(coupon.value, bill.amount)
+            elif coupon.benefit == "multiplier":
+                times = coupon.value
+        lines = bill.lines or [(bill.amount, bill.category)]
+        earns = [(category or bill.category) not in terms.no_earn for _, category in lines]
+        nothing = sum((amount for (amount, _), yes in zip(lines, earns, strict=True) if not yes), ZERO)
+        base = max(bill.amount - discount - bill.redeem - nothing, ZERO)
+        accrued = half_up(base * percent / 100 * times) if terms.gives else ZERO
+        if terms.cap is not None:
+            cap = min(cap, terms.cap)
+        most = ((bill.amount - discount) * cap / 100).quantize(KOPECK, ROUND_DOWN) if terms.takes else ZERO
+
+        discounts = share(discount, [amount for amount, _ in lines])
+        payable = [amount - off for (amount, _), off in zip(lines, discounts, strict=True)]
+        redeemed = share(bill.redeem, payable)
+        bases = [p - r if yes else ZERO for p, r, yes in zip(payable, redeemed, earns, strict=True)]
+        earned = share(accrued, bases)
+        whole = dict(zip(PARTS, (bill.amount, discount, bill.redeem, accrued), strict=True))
+        amounts = [amount for amount, _ in lines]
+        by_line = [
+            dict(zip(PARTS, parts, strict=True))
+            for parts in zip(amounts, discounts, redeemed, earned, strict=True)
+        ]
+        return whole, by_line if bill.lines else [], most
+
+    def refusals(self, bill: Bill, quote: str | None = None) -> set[str]:
+        """Return every reason to refuse the bill; none means that it goes through."""
+        reasons = set()
+        if bill.coupon:
+            coupon = self.coupons[bill.coupon]
+            kept = any(
+                q.holds
+                and not q.over
+                and q.until > self.now
+                and q.bill.coupon == bill.coupon
+                and key != quote
+                for key, q in self.quotes.items()
+            )
+            if (
+                (coupon.member, coupon.business) != (bill.member, bill.business)
+                or coupon.redeemed
+                or kept
+                or self.now >= coupon.until
+                or bill.amount < coupon.least
+            ):
+                reasons.add("coupon_not_redeemable")
+        whole, _, most = self.settle(bill)
+        if bill.redeem > self.available(bill.member, but=quote):
+            reasons.add("insufficient_bonus")
+        if bill.redeem > most:
+            reasons.add("redemption_limit_exceeded")
+        if quote and (self.quotes[quote].over or self.quotes[quote].promised != whole):
+            reasons.add("quote_changed")
+        return reasons
+
+    def buy(self, key: str, bill: Bill, quote: str | None = None) -> None:
+        member, terms = self.members[bill.member], self.businesses[bill.business]
+        whole, by_line, _ = self.settle(bill)
+        spent, still = [], bill.redeem
+        for lot in self.live(bill.member):
+            part = min(lot.left, still)
+            if part:
+                lot.left -= part
+                still -= part
+                spent.append((lot, part))
+        assert not still
+        self.purchases[key] = Purchase(
+            bill, self.now, whole, by_line, dict(whole), [dict(line) for line in by_line], spent
+        )
+        self.accrue(bill.member, key, "purchase", whole["accrued"], timedelta(days=terms.pending_days))
+        if bill.coupon:
+            self.coupons[bill.coupon].redeemed = True
+        if quote:
+            self.quotes[quote].over = True
+        paid = whole["amount"] - whole["discount"] - whole["redeemed"]
+        member.paid.append((self.now, paid))
+        reached = max(
+            level for level, tier in TIERS.items() if tier[0] <= max(member.turnover(self.now), ZERO)
+        )
+        if paid and reached > member.level:
+            member.level, member.holds_until = reached, end_of_month_in_a_year(self.now)
+        self.reward(bill.member, key, bill.amount)
+        for amount in self.parked.pop(key, []):
+            self.refund(key, self.parts_of_amount(key, amount))
+            self.purchases[key].by_amount = True
+
+    def accrue(self, name: str, purchase: str, kind: str, amount: D, wait: timedelta) -> None:
+        if not amount:
+            return
+        member = self.members[name]
+        repaid = min(member.debt, amount)
+        member.debt -= repaid
+        self.lots_opened += 1
+        member.lots.append(
+            Lot(
+                purchase, kind, amount, amount - repaid, self.now + wait, end_of_day(self.now, 365),
+                self.lots_opened,
+            )
+        )  # fmt: skip
+
+    def reward(self, name: str, purchase: str, amount: D) -> None:
+        newcomer = self.members[name]
+        if newcomer.invitation != "joined" or amount < REFERRAL_LEAST:
+            return
+        assert newcomer.inviter
+        inviter = self.members[newcomer.inviter]
+        month = self.now.astimezone(MOSCOW).strftime("%Y-%m")
+        earlier = [at for at in inviter.rewards if at.astimezone(MOSCOW).strftime("%Y-%m") == month]
+        if len(earlier) >= self.rewards_a_month:
+            newcomer.invitation = "refused"
+            return
+        newcomer.invitation, newcomer.rewarded_by = "rewarded", purchase
+        inviter.rewards.append(self.now)
+        self.accrue(name, purchase, "referral", NEWCOMER_GETS, REFERRAL_WAIT)
+        self.accrue(newcomer.inviter, purchase, "referral", INVITER_GETS, REFERRAL_WAIT)
+
+    # --- Refund ------------------------------------------------------------------------------
+
+    @staticmethod
+    def pro_rata(left: dict[str, D], amount: D) -> dict[str, D]:
+        """Return the parts of what is left that go with a refund of `amount`; the last takes all."""
+        paid = left["amount"] - left["discount"] - left["redeemed"]
+        _, discount, redeemed = share(amount, [paid, left["discount"], left["redeemed"]])
+        accrued = half_up(left["accrued"] * amount / left["amount"])
+        return {"amount": amount, "discount": discount, "redeemed": redeemed, "accrued": accrued}
+
+    def parts_of_amount(self, key: str, amount: D) -> dict[str, D]:
+        return self.pro_rata(self.purchases[key].left, amount)
+
+    def parts_of_lines(self, key: str, asked: dict[int, D]) -> list[dict[str, D]]:
+        lines = self.purchases[key].left_lines
+        return [self.pro_rata(lines[index], amount) for index, amount in asked.items()]
+
+    def refund(self, key: str, parts: dict[str, D]) -> None:
+        purchase = self.purchases[key]
+        member = self.members[purchase.bill.member]
+        for name in PARTS:
+            purchase.left[name] -= parts[name]
+            assert purchase.left[name] >= 0, name
+        member.paid.append((self.now, -(parts["amount"] - parts["discount"] - parts["redeemed"])))
+        self.restore(purchase, parts["redeemed"])
+        own = [lot for lot in member.lots if (lot.purchase, lot.kind) == (key, "purchase")]
+        purchase.lapsed -= self.take_back(member, own, parts["accrued"], purchase.lapsed)
+        self.void(key, purchase)
+        if not purchase.left["amount"] and purchase.bill.coupon:
+            coupon = self.coupons[purchase.bill.coupon]
+            coupon.redeemed = False
+            if coupon.until <= self.now:
+                coupon.until = end_of_day(self.now, 14)
+
+    def restore(self, purchase: Purchase, amount: D) -> None:
+        while amount:
+            lot, spent = purchase.spent.pop()
+            part = min(spent, amount)
+            amount -= part
+            if spent > part:
+                purchase.spent.append((lot, spent - part))
+            lot.left += part
+            if lot.expires_at <= self.now:
+                lot.expires_at = end_of_day(self.now, 14)
+
+    def take_back(self, member: Member, own: list[Lot], amount: D, lapsed: D) -> D:
+        """Take bonuses back: own lots, what lapsed of them, other lots, debt, write-off. Returns the lapsed."""
+
+        def take(lots: list[Lot]) -> None:
+            nonlocal amount
+            for lot in lots:
+                part = min(lot.left, amount)
+                lot.left -= part
+                amount -= part
+
+        take(own)
+        counted = min(amount, lapsed)
+        amount -= counted
+        take([lot for lot in member.by_expiry() if lot not in own])
+        debt = min(amount, max(TIERS[member.level][3] - member.debt, ZERO))
+        member.debt += debt
+        member.written_off += amount - debt
+        return counted
+
+    def void(self, key: str, purchase: Purchase) -> None:
+        newcomer = self.members[purchase.bill.member]
+        if newcomer.invitation != "rewarded" or newcomer.rewarded_by != key:
+            return
+        if purchase.left["amount"] >= REFERRAL_LEAST or self.now >= purchase.at + REFERRAL_WAIT:
+            return
+        assert newcomer.inviter
+        newcomer.invitation = "voided"
+        for member in (newcomer, self.members[newcomer.inviter]):
+            lot = next(lot for lot in member.lots if (lot.purchase, lot.kind) == (key, "referral"))
+            self.take_back(member, [lot], lot.accrued, ZERO)
