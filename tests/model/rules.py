@@ -359,7 +359,10 @@ class World:
                 lot.expires_at = end_of_day(self.now, 14)
 
     def take_back(self, member: Member, own: list[Lot], amount: D, lapsed: D) -> D:
-        """Take bonuses back: own lots, what lapsed of them, other lots, debt, write-off. Returns the lapsed."""
+        """Take bonuses back: own lots, what lapsed of them, other lots, debt, write-off.
+
+        Returns how much of `lapsed` was counted.
+        """
 
         def take(lots: list[Lot]) -> None:
             nonlocal amount
