@@ -179,7 +179,8 @@ class Referrals:
 
     def _account(self, member_id: UUID) -> Account | None:
         if member_id not in self._locked:
-            raise AlsoLock({member_id})
+            # All at once: a batch may bring many newcomers, and each try begins anew.
+            raise AlsoLock({invitation.inviter_id for invitation in self._of.values()})
         return self._ledger.accounts.get(member_id)
 
     def _month(self, inviter_id: UUID, at: datetime) -> tuple[UUID, int, int]:

@@ -40,9 +40,12 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
         limit = check_redemption(request, account, settled, quote=quote, at=at, recorded_at=checkout.at)
     row = _row(request, coupon, settled, recorded_at=checkout.at)
     if quote:
-        checkout.promises.keep(quote, row)
+        checkout.promises.compare(quote, row)
     if request.redeem and not checkout.quoting:
         _show_presence(request, quote, at=checkout.at)
+    if quote:
+        checkout.promises.keep(quote, row)
+        account.held.pop(quote.hold_id, None)
 
     spent = []
     if request.redeem:

@@ -76,6 +76,7 @@ class Coupons:
 
     def redeem(self, coupon: Coupon, *, transaction_id: UUID) -> None:
         coupon.status = Coupon.Status.REDEEMED
+        self._kept.pop(coupon.pk, None)
         self._by_id[coupon.pk] = self._changed[coupon.pk] = coupon
         self._converted[coupon.pk] = transaction_id
 

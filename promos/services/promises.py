@@ -56,12 +56,15 @@ class Promises:
             raise _changed(["quote"], _("The quote was used for another receipt."))
         return quote
 
-    def keep(self, quote: Quote, row: NewTransaction) -> None:
-        """Note that the purchase keeps the promise. Raises QuoteChanged, saying what differs."""
+    def compare(self, quote: Quote, row: NewTransaction) -> None:
+        """Raise QuoteChanged, saying what differs, unless the purchase keeps the promise."""
         now = promise_of(row)
         if differing := [name for name in PROMISED if quote.promised[name] != now[name]]:
             changes = "; ".join(f"{name}: {quote.promised[name]} → {now[name]}" for name in differing)
             raise _changed(differing, _("The outcome has changed: %(changes)s.") % {"changes": changes})
+
+    def keep(self, quote: Quote, row: NewTransaction) -> None:
+        """Note that the purchase uses the quote up; nothing may refuse it any more."""
         self._kept.append((quote, row.id))
         quote.transaction_id = row.id
 

@@ -1,0 +1,76 @@
+"""A purchase that names a quote keeps its promise, or uses nothing of it up."""
+
+from datetime import timedelta
+from decimal import Decimal as D
+from uuid import uuid4
+
+import pytest
+
+from loyalty.errors import PresenceCodeInvalid
+from loyalty.models import BonusLot, Referral
+from loyalty.services.presence import issue_code
+from promos.models import Quote
+from promos.services.checkout import record_many, record_purchase
+from promos.services.purchases import Status
+from promos.services.quotes import make_quote
+from tests.factories import NOON, BusinessFactory, MemberFactory
+from tests.promos.requests import purchase
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
+
+
+def spend(member, business, external_id, redeem, **fields):
+    return purchase(member, business, external_id, redeem=D(redeem), till=uuid4(), **fields)
+
+
+def test_a_wrong_code_leaves_the_quote_for_another_try(member, business):
+    record_purchase(purchase(member, business), at=NOON)  # 30.00
+    quote = make_quote(spend(member, business, None, "30.00"), hold=True, at=NOON).quote
+    request = spend(member, business, "2", "30.00", quote_id=quote.pk, presence_code="000000")
+
+    [refused] = record_many([request], at=NOON)
+
+    assert isinstance(refused.error, PresenceCodeInvalid)
+    assert Quote.objects.get().transaction is None
+    code = issue_code(member.pk, at=NOON).code
+    right = spend(member, business, "2", "30.00", quote_id=quote.pk, presence_code=code)
+    transaction, created = record_purchase(right, at=NOON)
+    assert created
+    assert Quote.objects.get().transaction == transaction
+
+
+def test_a_newcomer_may_ask_for_a_quote(member, business):
+    inviter = MemberFactory()
+    Referral.objects.create(inviter=inviter, newcomer=member, code="CODE")
+
+    quoted = make_quote(purchase(member, business, None), hold=False, at=NOON)
+
+    assert quoted.row.bonus_accrued == D("30.00")
+    assert Referral.objects.get().status == Referral.Status.JOINED
+
+
+def test_bonuses_set_aside_are_free_once_their_purchase_is_recorded():
+    member, business = MemberFactory(), BusinessFactory(requires_presence_code=False, pending_days=1)
+    record_purchase(purchase(member, BusinessFactory()), at=NOON)  # 30.00
+    quote = make_quote(spend(member, business, None, "10.00"), hold=True, at=NOON).quote
+
+    outcomes = record_many(
+        [
+            spend(member, business, "2", "10.00", quote_id=quote.pk),
+            spend(member, business, "3", "20.00"),
+        ],
+        at=NOON + timedelta(minutes=1),
+    )
+
+    assert [outcome.status for outcome in outcomes] == [Status.CREATED, Status.CREATED]
+
+
+def test_many_newcomers_of_many_inviters_in_one_batch(business):
+    newcomers = [MemberFactory() for _ in range(6)]
+    for newcomer in newcomers:
+        Referral.objects.create(inviter=MemberFactory(), newcomer=newcomer, code="CODE")
+
+    record_many([purchase(n, business, str(i)) for i, n in enumerate(newcomers)], at=NOON)
+
+    assert set(Referral.objects.values_list("status", flat=True)) == {"rewarded"}
+    assert BonusLot.objects.filter(kind="referral").count() == 12
