@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,14 +14,13 @@ from django.forms import ModelChoiceField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.formats import date_format
 from django.utils.text import capfirst
-from django.utils.timezone import localtime
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
 from loyalty.models import Business, Member, StaffMembership
 from svoykrug.errors import DomainError
+from svoykrug.history import changes_of
 
 Role = StaffMembership.Role
 OWNERS = frozenset({Role.OWNER})
@@ -162,6 +160,11 @@ class ScopedAdmin(ModelAdmin):
                    if isinstance(item, (str, tuple))}  # fmt: skip
         return any(lookup == name or lookup.startswith(f"{name}__") for name in filters)
 
+    def may_see_changes(self, request: HttpRequest, obj: Model) -> bool:
+        """Say whether the journal of that row is theirs to read: of an own row, not of any they see."""
+        own = staff_scope(request.user).within(self.view_roles)
+        return own is None or any(_business_id(obj, path) in own for path in self.business_paths)
+
     # --- Choices -------------------------------------------------------------------------------------
 
     def formfield_for_foreignkey(
@@ -194,6 +197,13 @@ class ScopedAdmin(ModelAdmin):
         return super().changelist_view(
             request, {"meaning": self.meaning, "title": title, **(extra_context or {})}
         )
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.row_or_404(request, object_id)
+        changes = changes_of(row) if self.may_see_changes(request, row) else []
+        return super().history_view(request, object_id, {"changes": changes, **(extra_context or {})})
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         # Offered by `has_<deed>_permission`; the page of a deed itself answers 404, 403 or says why not.
@@ -241,11 +251,6 @@ class ScopedAdmin(ModelAdmin):
             "back": back,
         }
         return TemplateResponse(request, "admin/confirm.html", context)
-
-
-def moment(at: datetime) -> str:
-    """Return the time in the programme's zone; the theme prints a computed one as it is stored."""
-    return date_format(localtime(at), "SHORT_DATETIME_FORMAT")
 
 
 def _business_id(row: Any, path: str) -> UUID | None:

@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from loyalty.models import BonusEntry, BonusLot
 from loyalty.templatetags.money import grouped, signed_bonus
-from svoykrug.admin import OWNERS, UncountedAdmin, moment
+from svoykrug.admin import OWNERS, UncountedAdmin
+from svoykrug.history import moment
 
 
 @admin.register(BonusLot)

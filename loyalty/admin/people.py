@@ -22,7 +22,8 @@ from loyalty.selectors import wallet
 from loyalty.services.enrolment import remember_phone
 from loyalty.services.team import join_team, leave_team
 from promos.models import Coupon
-from svoykrug.admin import OWNERS, ScopedAdmin, UncountedAdmin, moment, staff_scope
+from svoykrug.admin import OWNERS, ScopedAdmin, UncountedAdmin, staff_scope
+from svoykrug.history import moment
 from svoykrug.money import ZERO
 
 # Roles are memberships of staff: Django's groups would promise permissions that nobody asks about.
@@ -65,6 +66,8 @@ class TierChangeInline(TabularInline):
 class MemberAdmin(UncountedAdmin):
     """Partners see who bought at or holds a coupon of their business: first name and masked phone."""
 
+    # No member belongs to a business: who serves one sees no history of theirs.
+    business_paths = ()
     programme_may = frozenset({"view", "change"})
     meaning = _("People of the circle: those who bought here or hold a coupon for here.")
     search_fields = ("card_number__exact",)

@@ -16,7 +16,8 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from loyalty.models import Business, ParkedRefund, Transaction
 from loyalty.templatetags.money import bonus_words, rub, signed_bonus
 from promos.wording import explained
-from svoykrug.admin import EVERYONE, ReadOnlyAdmin, UncountedAdmin, moment, staff_scope
+from svoykrug.admin import EVERYONE, ReadOnlyAdmin, UncountedAdmin, staff_scope
+from svoykrug.history import moment
 
 from .people import members_called
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pgtrigger
+from django.apps import apps
 from django.db import models
 
 from svoykrug.db.triggers import Trigger, no_truncate
@@ -133,3 +134,12 @@ def audited(*clear: str, unrecorded: tuple[str, ...] = (), inserted_values: bool
 def audited_append_only() -> list[Trigger]:
     """Record who inserted the rows of a table that refuses everything else; the row itself says what."""
     return [_AuditInsert(), no_truncate()]
+
+
+def audited_models() -> list[Any]:
+    """Return the models whose writes are recorded."""
+    return [
+        model
+        for model in apps.get_models()
+        if any(isinstance(trigger, _AuditInsert) for trigger in getattr(model._meta, "triggers", ()))
+    ]
