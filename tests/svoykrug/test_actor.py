@@ -15,7 +15,7 @@ from psycopg.pq import Trace
 
 import manage
 from loyalty.api.authentication import MemberTokenAuthentication
-from loyalty.models import AuditLog, Bonus, Business
+from loyalty.models import AuditLog, Business, ReferralCode
 from loyalty.services.api_keys import create_api_key
 from loyalty.services.sessions import open_session
 from svoykrug.db.actor import Actor, ActorKind, acting_as, become, current_actor
@@ -60,9 +60,9 @@ def test_a_token_of_a_member_makes_the_visitor_that_member(rf, member):
     access = open_session(member, at=now()).access
     with acting_as(Actor(ActorKind.VISITOR, request_id="r-1")):
         MemberTokenAuthentication().authenticate(rf.get("/", headers={"Authorization": f"Bearer {access}"}))
-        Bonus.objects.create(member=member)
+        ReferralCode.objects.create(member=member, code="A1")
 
-    assert recorded("bonuses") == ("member", member.pk, "r-1")
+    assert recorded("referral_codes") == ("member", member.pk, "r-1")
 
 
 @pytest.mark.django_db
@@ -98,6 +98,8 @@ def test_staff_write_in_the_admin_as_staff(client):
     page = client.get(reverse("admin:loyalty_member_change", args=[member.pk]))
     given = page.context["adminform"].form.initial
     form = {name: value for name, value in given.items() if value is not None}
+    for inline in page.context["inline_admin_formsets"]:
+        form |= {f"{inline.formset.prefix}-{count}_FORMS": 0 for count in ("TOTAL", "INITIAL")}
 
     answer = client.post(page.request["PATH_INFO"], form | {"city": "Tver"})
 
@@ -105,21 +107,21 @@ def test_staff_write_in_the_admin_as_staff(client):
     assert recorded("users", row_id=member.pk) == ("staff", programme.pk, answer["X-Request-Id"])
 
 
-@shared_task(name="tests.write_a_balance")
-def write_a_balance(member_id, and_another=None):
+@shared_task(name="tests.write_a_code")
+def write_a_code(member_id, and_another=None):
     if and_another:
-        write_a_balance.apply(args=[and_another], task_id="inner")
-    Bonus.objects.create(member_id=member_id)
+        write_a_code.apply(args=[and_another], task_id="inner")
+    ReferralCode.objects.create(member_id=member_id, code=str(member_id)[-16:])
 
 
 @pytest.mark.django_db
 def test_a_task_writes_under_its_own_id(member):
     other = MemberFactory()
     with acting_as(actor := staff()):
-        write_a_balance.apply(args=[member.pk, other.pk], task_id="outer").get()
+        write_a_code.apply(args=[member.pk, other.pk], task_id="outer").get()
 
         assert current_actor() == actor
-    rows = AuditLog.objects.filter(table_name="bonuses").order_by("created_at")
+    rows = AuditLog.objects.filter(table_name="referral_codes").order_by("created_at")
     assert [(row.actor_kind, row.actor_id, row.request_id) for row in rows] == [
         ("task", None, "inner"),
         ("task", None, "outer"),
@@ -129,7 +131,7 @@ def test_a_task_writes_under_its_own_id(member):
 @pytest.mark.django_db
 def test_a_task_that_fails_is_forgotten():
     with acting_as(actor := staff()):
-        assert write_a_balance.apply(args=["no id"]).failed()
+        assert write_a_code.apply(args=["no id"]).failed()
 
         assert current_actor() == actor
 
@@ -172,65 +174,65 @@ def test_nobody_can_be_become_outside_a_request():
 # --- Transactions -----------------------------------------------------------------------------------
 
 
-def change(bonus, balance):
-    Bonus.objects.filter(pk=bonus.pk).update(balance=balance)
-    return recorded("bonuses")
+def change(code, invited):
+    ReferralCode.objects.filter(pk=code.pk).update(invited_count=invited)
+    return recorded("referral_codes")
 
 
 @pytest.fixture
-def bonus(member):
-    return Bonus.objects.create(member=member)
+def code(member):
+    return ReferralCode.objects.create(member=member, code="A1")
 
 
 @pytest.mark.django_db
-def test_an_actor_who_changes_within_a_transaction_counts_from_then_on(bonus):
+def test_an_actor_who_changes_within_a_transaction_counts_from_then_on(code):
     first, second = staff("r-1"), staff("r-2")
     with acting_as(first):
-        assert change(bonus, 1) == names(first)
+        assert change(code, 1) == names(first)
         with acting_as(second):
-            assert change(bonus, 2) == names(second)
-        assert change(bonus, 3) == names(first)
-    assert change(bonus, 4) == SYSTEM
+            assert change(code, 2) == names(second)
+        assert change(code, 3) == names(first)
+    assert change(code, 4) == SYSTEM
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_savepoint_rolled_back_takes_no_actor_with_it(bonus, fails):
+def test_a_savepoint_rolled_back_takes_no_actor_with_it(code, fails):
     first, second = staff("r-1"), staff("r-2")
     with acting_as(first):
-        change(bonus, 1)
+        change(code, 1)
         with acting_as(second):
             try:
                 with atomic():
-                    assert change(bonus, 2) == names(second)
+                    assert change(code, 2) == names(second)
                     if fails:
-                        change(bonus, -1)  # the table refuses it
+                        change(code, -1)  # the table refuses it
                     set_rollback(True)
             except IntegrityError:
                 pass
-            assert change(bonus, 3) == names(second)
-        assert change(bonus, 4) == names(first)
+            assert change(code, 3) == names(second)
+        assert change(code, 4) == names(first)
 
 
 @pytest.mark.django_db
-def test_quotes_in_a_request_id_stay_text(bonus):
+def test_quotes_in_a_request_id_stay_text(code):
     actor = staff("'; DROP TABLE users; --\\")
     with acting_as(actor):
-        assert change(bonus, 1) == names(actor)
+        assert change(code, 1) == names(actor)
 
 
 @committed
-def test_writes_without_a_transaction_name_their_actor(bonus):
+def test_writes_without_a_transaction_name_their_actor(code):
     with acting_as(actor := staff()):
-        assert change(bonus, 1) == names(actor)
+        assert change(code, 1) == names(actor)
         with connection.cursor() as cursor:
-            cursor.execute("  update bonuses set balance = 2")
-            assert recorded("bonuses") == names(actor)
-            cursor.executemany("UPDATE bonuses SET balance = %s", [(3,), (4,)])
-            assert recorded("bonuses") == names(actor)
+            cursor.execute("  update referral_codes set invited_count = 2")
+            assert recorded("referral_codes") == names(actor)
+            cursor.executemany("UPDATE referral_codes SET invited_count = %s", [(3,), (4,)])
+            assert recorded("referral_codes") == names(actor)
         assert connection.get_autocommit()
         assert not connection.in_atomic_block
-    assert change(bonus, 5) == SYSTEM
+    assert change(code, 5) == SYSTEM
 
 
 @committed
@@ -245,75 +247,75 @@ def test_copy_without_a_transaction_names_its_actor(member):
 
 
 @committed
-def test_a_refused_write_without_a_transaction_leaves_the_connection_well(bonus):
+def test_a_refused_write_without_a_transaction_leaves_the_connection_well(code):
     with acting_as(actor := staff()):
         with pytest.raises(IntegrityError):
-            change(bonus, -1)
-        assert change(bonus, 1) == names(actor)
+            change(code, -1)
+        assert change(code, 1) == names(actor)
 
 
 @committed
-def test_each_transaction_names_its_own_actor(bonus):
+def test_each_transaction_names_its_own_actor(code):
     first, second = staff("r-1"), staff("r-2")
     for actor in (first, second):
         with acting_as(actor), atomic():
-            assert change(bonus, 1 if actor is first else 2) == names(actor)
+            assert change(code, 1 if actor is first else 2) == names(actor)
     with atomic():
-        assert change(bonus, 3) == SYSTEM
+        assert change(code, 3) == SYSTEM
 
 
 @committed
-def test_a_transaction_begun_by_hand_names_the_actor_too(bonus):
+def test_a_transaction_begun_by_hand_names_the_actor_too(code):
     with acting_as(actor := staff()):
         set_autocommit(False)
         try:
-            assert change(bonus, 1) == names(actor)
+            assert change(code, 1) == names(actor)
             connection.commit()
-            assert change(bonus, 2) == names(actor)
+            assert change(code, 2) == names(actor)
             connection.rollback()
         finally:
             set_autocommit(True)
         with connection.cursor() as cursor:
             cursor.execute("BEGIN")
-            assert change(bonus, 3) == names(actor)
+            assert change(code, 3) == names(actor)
             cursor.execute("COMMIT")
-    assert change(bonus, 4) == SYSTEM
+    assert change(code, 4) == SYSTEM
 
 
 @committed
-def test_what_runs_after_the_commit_names_the_actor(bonus):
+def test_what_runs_after_the_commit_names_the_actor(code):
     with acting_as(actor := staff()):
         with atomic(durable=True):
-            on_commit(lambda: change(bonus, 2))
-            change(bonus, 1)
-        assert recorded("bonuses") == names(actor)
+            on_commit(lambda: change(code, 2))
+            change(code, 1)
+        assert recorded("referral_codes") == names(actor)
 
 
 @committed
-def test_a_connection_that_broke_comes_back_with_the_actor(bonus):
+def test_a_connection_that_broke_comes_back_with_the_actor(code):
     with acting_as(actor := staff()):
         with pytest.raises(OperationalError), connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         connection.close()
-        assert change(bonus, 1) == names(actor)
+        assert change(code, 1) == names(actor)
 
 
 @committed
-def test_rows_are_read_in_chunks_within_a_transaction(bonus):
+def test_rows_are_read_in_chunks_within_a_transaction(code):
     with acting_as(staff()), atomic():
-        assert [row.pk for row in Bonus.objects.iterator(chunk_size=1)] == [bonus.pk]
+        assert [row.pk for row in ReferralCode.objects.iterator(chunk_size=1)] == [code.pk]
 
 
 @committed
-def test_the_actor_travels_in_the_message_that_begins_the_transaction(bonus, tmp_path):
+def test_the_actor_travels_in_the_message_that_begins_the_transaction(code, tmp_path):
     """The path of a purchase pays no round trip for it."""
     with acting_as(staff()), (tmp_path / "trace").open("w") as trace, atomic():
         connection.ensure_connection()
         connection.connection.pgconn.trace(trace.fileno())
         connection.connection.pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
-        change(bonus, 1)
+        change(code, 1)
         with atomic():
-            change(bonus, 2)
+            change(code, 2)
         connection.connection.pgconn.untrace()
 
     sent = [line.split("\t")[-1].strip() for line in (tmp_path / "trace").open() if line.startswith("F\t")]
@@ -322,7 +324,7 @@ def test_the_actor_travels_in_the_message_that_begins_the_transaction(bonus, tmp
 
 
 @committed
-def test_threads_have_actors_of_their_own(bonus):
+def test_threads_have_actors_of_their_own(code):
     seen = []
 
     def other():

@@ -14,8 +14,8 @@ from events.models import Event, EventRegistration
 from loyalty.models import (
     ApiKey,
     AuditLog,
-    Bonus,
     BonusLot,
+    Business,
     Member,
     ReferralCode,
     Session,
@@ -121,35 +121,33 @@ def test_save_records_an_insert_and_then_what_changed():
 
 
 def test_sums_keep_their_kopecks():
-    bonus = Bonus.objects.create(member=MemberFactory(), balance=D("10.10"))
-    Bonus.objects.filter(pk=bonus.pk).update(balance=D("3.00"))
+    business = BusinessFactory(credit_limit_rub=D("10.10"))
+    Business.objects.filter(pk=business.pk).update(credit_limit_rub=D("3.00"))
 
-    (_insert, (_update, changes)) = rows_of("bonuses", bonus.pk)
-    assert repr(changes["balance"]) == "[Decimal('10.10'), Decimal('3.00')]"
+    (_insert, (_update, changes)) = rows_of("businesses", business.pk)
+    assert repr(changes["credit_limit_rub"]) == "[Decimal('10.10'), Decimal('3.00')]"
 
 
 def test_bulk_create_records_each_row():
-    members = [MemberFactory(), MemberFactory()]
-    Bonus.objects.bulk_create(Bonus(member=member) for member in members)
+    ReferralCode.objects.bulk_create(ReferralCode(member=MemberFactory(), code=code) for code in "AB")
 
-    assert [action for action, _changes in rows_of("bonuses")] == ["insert", "insert"]
+    assert [action for action, _changes in rows_of("referral_codes")] == ["insert", "insert"]
 
 
 def test_query_update_records_each_row_that_changed():
-    first = Bonus.objects.create(member=MemberFactory(), debt=D("1.00"))
-    second = Bonus.objects.create(member=MemberFactory(), debt=D("2.00"))
-    Bonus.objects.update(debt=D("2.00"))
+    first, second = BusinessFactory(pending_days=1), BusinessFactory(pending_days=2)
+    Business.objects.update(pending_days=2)
 
-    assert rows_of("bonuses", first.pk)[1:] == [("update", {"debt": [D("1.00"), D("2.00")]})]
-    assert rows_of("bonuses", second.pk)[1:] == []
+    assert rows_of("businesses", first.pk)[1:] == [("update", {"pending_days": [1, 2]})]
+    assert rows_of("businesses", second.pk)[1:] == []
 
 
 def test_bulk_update_is_recorded():
-    bonus = Bonus.objects.create(member=MemberFactory())
-    bonus.pending = D("5.00")
-    Bonus.objects.bulk_update([bonus], ["pending"])
+    business = BusinessFactory(pending_days=1)
+    business.pending_days = 5
+    Business.objects.bulk_update([business], ["pending_days"])
 
-    assert rows_of("bonuses", bonus.pk)[1:] == [("update", {"pending": [D("0.00"), D("5.00")]})]
+    assert rows_of("businesses", business.pk)[1:] == [("update", {"pending_days": [1, 5]})]
 
 
 def test_raw_sql_is_recorded():
@@ -194,26 +192,25 @@ def test_rows_of_append_only_tables_are_recorded_without_values():
 
 
 def test_a_lot_is_recorded_by_what_changes_of_it():
+    now = NOON + timedelta(days=365)
     lot = BonusLot.objects.create(
         member=MemberFactory(), issuer=BusinessFactory(), kind="purchase", accrued=D("15.00"),
-        remaining=D("15.00"), available_from=NOON, expires_at=NOON + timedelta(days=365),
+        remaining=D("0.00"), available_from=NOON, expires_at=now,
     )  # fmt: skip
-    BonusLot.objects.filter(pk=lot.pk).update(remaining=D("4.00"))
+    BonusLot.objects.filter(pk=lot.pk).update(expires_at=now + timedelta(days=1))
 
-    assert rows_of("bonus_lots", lot.pk) == [
-        ("insert", {}),
-        ("update", {"remaining": [D("15.00"), D("4.00")]}),
-    ]
+    expiry = ["2027-06-15T09:00:00+00:00", "2027-06-16T09:00:00+00:00"]
+    assert rows_of("bonus_lots", lot.pk) == [("insert", {}), ("update", {"expires_at": expiry})]
 
 
 def test_children_that_the_database_deletes_are_recorded():
     member = MemberFactory()
-    bonus = Bonus.objects.create(member=member, balance=D("1.00"))
+    code = ReferralCode.objects.create(member=member, code="A1", invited_count=2)
     run("DELETE FROM users WHERE id = %s", [member.pk])
 
-    (_insert, (action, changes)) = rows_of("bonuses", bonus.pk)
+    (_insert, (action, changes)) = rows_of("referral_codes", code.pk)
     assert action == "delete"
-    assert changes["balance"] == [D("1.00"), None]
+    assert changes["invited_count"] == [2, None]
     assert [action for action, _changes in rows_of("users", member.pk)] == ["insert", "delete"]
 
 
@@ -242,20 +239,19 @@ def test_a_new_row_version_of_a_registration_is_recorded_by_its_status_only(memb
     assert rows_of("event_registrations", place.pk)[1:] == [("update", changes)]
 
 
-def test_changes_of_one_transaction_stay_in_order():
-    bonus = Bonus.objects.create(member=MemberFactory())
-    for balance in range(1, 30):
-        Bonus.objects.filter(pk=bonus.pk).update(balance=balance)
+def test_changes_of_one_transaction_stay_in_order(business):
+    for days in range(1, 30):
+        Business.objects.filter(pk=business.pk).update(pending_days=days)
 
-    rows = AuditLog.objects.filter(row_id=bonus.pk, action="update").order_by("-created_at", "-id")
-    assert [row.changes["balance"][1] for row in rows] == list(range(29, 0, -1))
+    rows = AuditLog.objects.filter(row_id=business.pk, action="update").order_by("-created_at", "-id")
+    assert [row.changes["pending_days"][1] for row in rows] == list(range(29, 0, -1))
     assert {row.id.version for row in rows} == {7}
 
 
 def test_what_was_rolled_back_was_never_recorded():
     before = AuditLog.objects.count()
     with atomic():
-        Bonus.objects.create(member=MemberFactory())
+        BusinessFactory()
         set_rollback(True)
 
     assert AuditLog.objects.count() == before
