@@ -14,8 +14,8 @@ from loyalty.models import BonusLot, Member, Referral
 from svoykrug.money import ZERO
 
 FRIENDS_SHOWN = 20
-# A code typed by hand may be parted by spaces or hyphens.
-PARTING = re.compile(r"[\s\-\u2010-\u2015]+")
+# A code typed by hand may be parted by spaces, hyphens, and what a messenger adds.
+PARTING = re.compile(r"[\W_]+")
 
 # What became of an invitation that a guard refused is the support's to know, not the inviter's.
 SHOWN = ~Q(status=Referral.Status.REFUSED, settled_at=None)

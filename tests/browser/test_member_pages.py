@@ -205,3 +205,36 @@ def test_targets_are_large_and_focus_is_seen(live_server, member, sent, chromium
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
     context.close()
+
+
+def test_an_invitation_leads_a_newcomer_in_and_the_inviter_sees_them(live_server, member, sent, chromium):
+    context = chromium.new_context(viewport=NARROW, locale="ru-RU", has_touch=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    watch, page = Watch(context, urlsplit(live_server.url).netloc), context.new_page()
+    sign_in(page, live_server.url, sent)
+
+    page.get_by_role("link", name="Пригласить").click()
+    page.get_by_role("button", name="Скопировать ссылку").click()
+    expect(page.get_by_role("button", name="Скопировано")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert sideways(page) == 0
+
+    other = chromium.new_context(viewport=NARROW, locale="ru-RU", has_touch=True)
+    guest = other.new_page()
+    guest.goto(link)
+    expect(guest.get_by_text("Анна приглашает вас в круг.")).to_be_visible()
+    guest.get_by_label("Телефон").fill("8 916 123-42-18")
+    guest.get_by_role("button", name="Получить код").click()
+    expect(guest.get_by_text("Анна приглашает вас в круг.")).to_be_visible()
+    guest.keyboard.type(sent[-1])
+    guest.keyboard.press("Enter")
+    expect(guest.get_by_role("heading", name="Здравствуйте")).to_be_visible()
+    assert sideways(guest) == 0
+
+    page.reload()
+    expect(page.get_by_text("покупки от 500 ₽ ещё не было")).to_be_visible()
+    page.get_by_role("link", name="Главная").click()
+    page.get_by_role("link", name="Знакомый · 3 %").click()
+    expect(page.get_by_role("heading", name="Все уровни")).to_be_visible()
+    assert sideways(page) == 0
+    assert (watch.complaints, watch.foreign) == ([], [])
