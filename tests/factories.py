@@ -86,8 +86,8 @@ def give_bonuses(
 
     left  what remains after the rest was taken back at once
     """
-    ledger, _ = open_ledger([member.pk], until=at, recorded_at=at)
-    ledger.load()
+    ledger, _ = open_ledger([member.pk], recorded_at=at)
+    ledger.load(until=at)
     account = ledger.accounts[member.pk]
     ledger.lapse(account, at=at)
     wait = ((available_from or at) - at) / timedelta(days=1)

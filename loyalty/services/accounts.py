@@ -17,7 +17,7 @@ TIERS = """
     FROM status_tiers ORDER BY level
 """
 BALANCES = """
-    SELECT user_id, balance + pending, pending, debt, entries, turnover_bound, turnover_as_of
+    SELECT user_id, balance + pending, pending, debt, expires_at, entries, turnover_bound, turnover_as_of
     FROM bonuses WHERE user_id = ANY(%s::uuid[])
 """
 LOTS = """
@@ -57,9 +57,11 @@ class Account:
 
     member_id: UUID
     tier: Tier
+    invited_by: UUID | None = None
     total: Decimal = ZERO
     pending: Decimal = ZERO
     debt: Decimal = ZERO
+    expires_at: datetime | None = None
     entries: int = 0
     turnover_bound: Decimal = ZERO
     turnover_as_of: datetime | None = None
@@ -122,8 +124,8 @@ def load_balances(accounts: dict[UUID, Account], rows: Rows) -> None:
     for member_id, total, *values in rows:
         if account := accounts.get(member_id):
             account.total = total
-            account.pending, account.debt, account.entries = values[:3]
-            account.turnover_bound, account.turnover_as_of = values[3:]
+            account.pending, account.debt, account.expires_at, account.entries = values[:4]
+            account.turnover_bound, account.turnover_as_of = values[4:]
 
 
 def mature(accounts: dict[UUID, Account], still_pending: Rows) -> None:

@@ -32,8 +32,8 @@ def expire_bonuses(*, at: datetime) -> int:
     touched, last = 0, UUID(int=0)
     while members := _lapsing_after(last, at):
         with atomic():
-            ledger, _ = open_ledger(members, until=at, recorded_at=at)
-            ledger.load()
+            ledger, _ = open_ledger(members, recorded_at=at)
+            ledger.load(until=at)
             for account in ledger.accounts.values():
                 ledger.lapse(account, at=at)
             write = Write()

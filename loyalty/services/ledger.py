@@ -69,6 +69,7 @@ class Ledger:
     def load(
         self,
         *,
+        until: datetime,
         spending: Collection[UUID] = (),
         refunded: Collection[UUID] = (),
         rising: Collection[UUID] = (),
@@ -77,11 +78,17 @@ class Ledger:
     ) -> list[Rows]:
         """Read what some calls need beyond the balances. Returns the rows of `also`.
 
+        until     the latest moment this call will decide for
         spending  members whose live lots and holds matter
         refunded  stored purchases whose lots matter
         rising    members whose roubles paid after `since` are to be added up
         """
         queries: list[tuple[Query, Any]] = []
+        lapsing = [
+            pk for pk, account in self.accounts.items() if account.expires_at and account.expires_at <= until
+        ]
+        if lapsing:
+            queries.append(((LAPSING_LOTS, [lapsing, until]), lambda rows: load_lots(self.accounts, rows)))
         if pending := [pk for pk, account in self.accounts.items() if account.pending]:
             some = {pk: self.accounts[pk] for pk in pending}
             queries.append(((STILL_PENDING, [pending, self.recorded_at]), lambda rows: mature(some, rows)))
@@ -338,21 +345,20 @@ class Ledger:
 
 
 def open_ledger(
-    member_ids: Collection[UUID], *, until: datetime, recorded_at: datetime, also: Sequence[Query] = ()
+    member_ids: Collection[UUID], *, recorded_at: datetime, also: Sequence[Query] = ()
 ) -> tuple[Ledger, list[Rows]]:
     """Lock the members and load their accounts, in one round trip. Returns also the rows of `also`.
-
-    until  the latest moment this call will decide for
 
     A member who does not exist or has left is not among the accounts. The caller goes on with
     `Ledger.load` before it decides anything.
     """
     ids = list(member_ids)
-    locked, tiers, balances, lapsing, *others = read(
-        (locks.LOCK_MEMBERS, [ids]), (TIERS, []), (BALANCES, [ids]), (LAPSING_LOTS, [ids, until]), *also
+    locked, tiers, balances, *others = read(
+        (locks.LOCK_MEMBERS, [ids]), (TIERS, []), (BALANCES, [ids]), *also
     )
     by_id = {row[0]: Tier(*row) for row in tiers}
-    accounts = {pk: Account(member_id=pk, tier=by_id[tier_id]) for pk, tier_id in locked}
+    accounts = {
+        pk: Account(member_id=pk, tier=by_id[tier_id], invited_by=inviter) for pk, tier_id, inviter in locked
+    }
     load_balances(accounts, balances)
-    load_lots(accounts, lapsing)
     return Ledger(accounts, list(by_id.values()), recorded_at=recorded_at), others

@@ -175,13 +175,13 @@ def insert_transactions(write: Write, rows: list[NewTransaction]) -> None:
     write.insert("transactions", COLUMNS, rows)
 
 
-def parked_queries(
-    *, own: Collection[Receipt], purchases: Collection[Receipt]
-) -> list[tuple[str, list[Any]]]:
-    """Return the queries for parked refunds by their own receipt, and for those that wait for a purchase."""
-    return [_parked("external_id", own), _parked("refund_of", purchases)]
-
-
+PARKED = """
+    SELECT id, business_id, user_id, external_id, refund_of, amount, purchased_at, category, request_hash,
+           source
+    FROM parked_refunds
+    WHERE business_id = ANY(%s::uuid[]) AND (external_id = ANY(%s) OR refund_of = ANY(%s))
+    ORDER BY purchased_at, id
+"""
 PARKED_COLUMNS = (
     "id", "business_id", "member_id", "external_id", "refund_of", "amount", "purchased_at", "category",
     "request_hash", "source",
@@ -192,11 +192,7 @@ def parked_refunds(rows: Rows) -> list[ParkedRefund]:
     return [ParkedRefund(**dict(zip(PARKED_COLUMNS, row, strict=True))) for row in rows]
 
 
-def _parked(column: str, receipts: Collection[Receipt]) -> tuple[str, list[Any]]:
-    sql = f"""
-        SELECT p.id, business_id, p.user_id, p.external_id, p.refund_of, p.amount, p.purchased_at,
-               p.category, p.request_hash, p.source
-        FROM unnest(%s::uuid[], %s::text[]) AS r(business_id, {column})
-        JOIN parked_refunds p USING (business_id, {column}) ORDER BY p.purchased_at, p.id
-    """  # noqa: S608  the column is one of two names above
-    return sql, [[business for business, _ in receipts], [external for _, external in receipts]]
+def parked_query(receipts: Collection[Receipt]) -> tuple[str, list[Any]]:
+    """Return the query for parked refunds with one of these receipts as their own or their purchase's."""
+    businesses, external = list({business for business, _ in receipts}), list({text for _, text in receipts})
+    return PARKED, [businesses, external, external]

@@ -45,7 +45,8 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
         _show_presence(request, quote, at=checkout.at)
     if quote:
         checkout.promises.keep(quote, row)
-        account.held.pop(quote.hold_id, None)
+        if quote.hold_id:
+            account.held.pop(quote.hold_id, None)
 
     spent = []
     if request.redeem:

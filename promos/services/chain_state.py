@@ -14,7 +14,12 @@ from django.db.models.functions import TruncDate
 from promos.models import ChainAssignment, Coupon
 from svoykrug.db.sql import Rows, read
 
+# Most businesses run no chain: only whether there is one is asked for each purchase.
 ACTIVE = """
+    SELECT id FROM cross_promo_chains
+    WHERE status = 'active' AND source_business_id = ANY(%s::uuid[]) AND accepted_at <= %s
+"""
+TERMS = """
     SELECT c.id, c.source_business_id, c.target_business_id,
         coalesce(nullif(c.title, ''), source.name || ' → ' || target.name), target.name, c.accepted_at,
         c.trigger_min_amount, c.trigger_categories, c.trigger_tiers, c.trigger_weekdays,
@@ -24,7 +29,7 @@ ACTIVE = """
     FROM cross_promo_chains c
     JOIN businesses source ON source.id = c.source_business_id
     JOIN businesses target ON target.id = c.target_business_id
-    WHERE c.status = 'active' AND c.source_business_id = ANY(%s::uuid[]) AND c.accepted_at <= %s
+    WHERE c.id = ANY(%s::uuid[])
     ORDER BY c.accepted_at, c.id
 """
 LATEST = """
@@ -104,20 +109,29 @@ class ChainState:
     """
 
     def __init__(
-        self, rows: Rows, *, members: Collection[UUID], times: Collection[datetime], redeeming: bool
+        self,
+        active: Collection[UUID],
+        *,
+        members: Collection[UUID],
+        times: Collection[datetime],
+        redeeming: bool,
     ) -> None:
-        """Take the rows of `ACTIVE` and read the rest; the members must be locked.
+        """Read chains and what they need to know; the members must be locked.
 
+        active     ids of the chains
         times      when the purchases happened
         redeeming  some of them use a coupon, after which its chain may issue the next one
         """
-        self.chains = [Chain(*row) for row in rows]
+        self.chains: list[Chain] = []
         self.latest: dict[tuple[UUID, UUID], Latest] = {}
         self.visits: dict[tuple[UUID, UUID], list[datetime]] = defaultdict(list)
         self.issued_on: dict[tuple[UUID, date], int] = defaultdict(int)
-        if not self.chains or not members:
+        if not active or not members:
             return
-        self._load_latest(members)
+        ids = list(active)
+        terms, latest = read((TERMS, [ids]), (LATEST, [list(members), ids]))
+        self.chains = [Chain(*row) for row in terms]
+        self._keep_latest(latest)
         # Most members who come again still have the coupon of the last time.
         until = datetime.max.replace(tzinfo=UTC) if redeeming else max(times)
         free = [(chain, pk) for chain in self.chains for pk in members if self._is_free(chain, pk, until)]
@@ -125,9 +139,8 @@ class ChainState:
             self._load_visits(free, first=min(times), last=max(times))
             self._lock_limited({chain.id: chain for chain, _ in free if chain.limited})
 
-    def _load_latest(self, members: Collection[UUID]) -> None:
+    def _keep_latest(self, rows: Rows) -> None:
         lives = {chain.id: timedelta(days=chain.coupon_valid_days) for chain in self.chains}
-        rows = read((LATEST, [list(members), list(lives)]))[0]
         for member_id, chain_id, coupon_id, at, status, valid_until in rows:
             if coupon_id is None:
                 self.latest[chain_id, member_id] = Latest(None, at + lives[chain_id])

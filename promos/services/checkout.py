@@ -28,7 +28,7 @@ from loyalty.services.transactions import (
     by_receipt,
     insert_transactions,
     load_refunds,
-    parked_queries,
+    parked_query,
     parked_refunds,
     refund_queries,
     stored,
@@ -176,27 +176,24 @@ class Checkout:
         businesses = list({request.business.pk for request in purchases})
         self.ledger, found = open_ledger(
             members,
-            until=max(times),
             recorded_at=self.at,
             also=[
                 by_receipt(list({*own, *refunded})),
-                *parked_queries(own=own, purchases=[receipt_of(r) for r in purchases if r.external_id]),
-                (referrals.OPEN, [list(members)]),
+                parked_query(own),
                 (chain_state.ACTIVE, [businesses, max(times)]),
             ],
         )
-        stored_rows, parked_rows, waiting_rows, open_invitations, active = found
+        stored_rows, parked_rows, active = found
         self.stored = stored(stored_rows)
         self.parked = {
             (refund.business_id, refund.external_id): refund for refund in parked_refunds(parked_rows)
         }
         self.parked_for: dict[Receipt, list[ParkedRefund]] = {}
-        for refund in parked_refunds(waiting_rows):
+        for refund in self.parked.values():
             self.parked_for.setdefault((refund.business_id, refund.refund_of), []).append(refund)
-        self.referrals = Referrals(open_invitations, self.ledger, locked=members)
-        self._load_further(purchases, refunded, since=min(times))
+        self._load_further(purchases, refunded, members, since=min(times), until=max(times))
         state = ChainState(
-            [] if self.quoting else active,
+            [] if self.quoting else [pk for (pk,) in active],
             members={request.member_id for request in purchases} & self.ledger.accounts.keys(),
             times=times,
             redeeming=any(request.coupon_code for request in purchases),
@@ -204,7 +201,13 @@ class Checkout:
         self.triggers = Triggers(state, recorded_at=self.at)
 
     def _load_further(
-        self, purchases: list[PurchaseRequest], refunded: Collection[Receipt], *, since: datetime
+        self,
+        purchases: list[PurchaseRequest],
+        refunded: Collection[Receipt],
+        locked: Collection[UUID],
+        *,
+        since: datetime,
+        until: datetime,
     ) -> None:
         """Read what only some calls need: lots to spend, purchases to refund, coupons, quotes."""
         stored_refunded = [
@@ -214,13 +217,19 @@ class Checkout:
         ]
         ids = [purchase.id for purchase in stored_refunded]
         spending = {r.member_id for r in purchases if r.redeem or self.quoting}
+        invited = [pk for pk, account in self.ledger.accounts.items() if account.invited_by]
         found = self.ledger.load(
+            until=until,
             spending=spending,
             refunded=ids,
             rising=[] if self.quoting else self._rising(purchases),
             since=since - timedelta(days=settings.TURNOVER_WINDOW_DAYS),
-            also=refund_queries(ids) if ids else [],
+            also=[
+                *([(referrals.OPEN, [invited])] if invited else []),
+                *(refund_queries(ids) if ids else []),
+            ],
         )
+        self.referrals = Referrals(found.pop(0) if invited else [], self.ledger, locked=locked)
         if ids:
             load_refunds(stored_refunded, found)
         # Coupons after members, chains after coupons: the one order of locks.
