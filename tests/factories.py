@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import factory
 
-from loyalty.models import BonusLot, Business, Member, StaffMembership, StatusTier
+from loyalty.models import BonusLot, Business, Member, Referral, StaffMembership, StatusTier
 from loyalty.services.ledger import open_ledger
 from promos.models import Coupon, CrossPromoChain
 from promos.rules import new_code
@@ -69,6 +69,12 @@ class CouponFactory(factory.django.DjangoModelFactory):
     benefit_value = Decimal("20")
     valid_from = NOON - timedelta(days=1)
     valid_until = NOON + timedelta(days=14)
+
+
+def invite(inviter: Member, newcomer: Member) -> Referral:
+    """Let the newcomer have joined by the inviter's code."""
+    Member.objects.filter(pk=newcomer.pk).update(referred_by=inviter)
+    return Referral.objects.create(inviter=inviter, newcomer=newcomer, code=inviter.referral_code)
 
 
 def give_bonuses(

@@ -76,7 +76,7 @@ class Lives(RuleBasedStateMachine):
         self.world = World(NOON, BUSINESSES, REWARDS_A_MONTH)
         self.ids, self.codes, self.quote_ids, self.number = {}, {}, {}, 0
         for name, inviter in INVITERS.items():
-            self.ids[name] = MemberFactory().pk
+            self.ids[name] = MemberFactory(referred_by_id=self.ids.get(inviter)).pk
             self.world.members[name] = Member(inviter=inviter, invitation="joined" if inviter else "none")
             if inviter:
                 Referral.objects.create(

@@ -13,7 +13,7 @@ from promos.models import Quote
 from promos.services.checkout import record_many, record_purchase
 from promos.services.purchases import Status
 from promos.services.quotes import make_quote
-from tests.factories import NOON, BusinessFactory, MemberFactory
+from tests.factories import NOON, BusinessFactory, MemberFactory, invite
 from tests.promos.requests import purchase
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
@@ -41,7 +41,7 @@ def test_a_wrong_code_leaves_the_quote_for_another_try(member, business):
 
 def test_a_newcomer_may_ask_for_a_quote(member, business):
     inviter = MemberFactory()
-    Referral.objects.create(inviter=inviter, newcomer=member, code="CODE")
+    invite(inviter, member)
 
     quoted = make_quote(purchase(member, business, None), hold=False, at=NOON)
 
@@ -68,7 +68,7 @@ def test_bonuses_set_aside_are_free_once_their_purchase_is_recorded():
 def test_many_newcomers_of_many_inviters_in_one_batch(business):
     newcomers = [MemberFactory() for _ in range(6)]
     for newcomer in newcomers:
-        Referral.objects.create(inviter=MemberFactory(), newcomer=newcomer, code="CODE")
+        invite(MemberFactory(), newcomer)
 
     record_many([purchase(n, business, str(i)) for i, n in enumerate(newcomers)], at=NOON)
 
