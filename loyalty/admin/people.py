@@ -45,6 +45,7 @@ class TierChangeInline(TabularInline):
     ordering = ("-created_at", "-id")
     extra = 0
     can_delete = False
+    hide_title = True
     verbose_name_plural = _("Changes of tier")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
