@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -33,6 +34,30 @@ class StrictSerializer(serializers.Serializer[Any]):
         if errors:
             raise ValidationError(errors)
         return values
+
+
+@cache
+def _ready(serializer: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    """Return one instance for the process: a new one copies its fields, which costs more than their use.
+
+    A serializer keeps nothing of a call in `run_validation` and `to_representation`.
+    """
+    return serializer()
+
+
+def validated(serializer: type[StrictSerializer], data: Any) -> dict[str, Any]:
+    """Return what the body says. Raises ValidationError, naming the fields."""
+    try:
+        return dict(_ready(serializer).run_validation(data))
+    except ValidationError:
+        # The same refusal, in the form in which DRF gives errors of the body as a whole.
+        serializer(data=data).is_valid(raise_exception=True)
+        raise
+
+
+def represented(serializer: type[serializers.Serializer[Any]], instance: Any) -> dict[str, Any]:
+    """Return the answer that the serializer makes of this object."""
+    return _ready(serializer).to_representation(instance)
 
 
 def unknown_names(data: Mapping[str, Any], known: Any) -> list[str]:

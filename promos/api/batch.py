@@ -15,7 +15,7 @@ from promos.api.serializers import BatchPurchaseIn, BatchRefundIn
 from promos.services.checkout import record_many
 from promos.services.purchases import Outcome, PurchaseRequest, RefundRequest, Status
 from svoykrug.problems import field_errors_of, safe_text, summary
-from svoykrug.serializers import unknown_names
+from svoykrug.serializers import unknown_names, validated
 
 MOST_ROWS = 1000
 Row = dict[str, Any]
@@ -65,9 +65,8 @@ def record_batch(rows: list[Any], *, business: Business, till: UUID, at: datetim
 
 def _read_row(row: Any) -> Row:
     is_refund = isinstance(row, dict) and row.get("kind") == Transaction.Kind.REFUND
-    serializer = (BatchRefundIn if is_refund else BatchPurchaseIn)(data=row)
-    serializer.is_valid(raise_exception=True)
-    return {"kind": Transaction.Kind.PURCHASE, **serializer.validated_data}
+    body = BatchRefundIn if is_refund else BatchPurchaseIn
+    return {"kind": Transaction.Kind.PURCHASE, **validated(body, row)}
 
 
 def _members(rows: Iterable[Row]) -> dict[str, UUID]:

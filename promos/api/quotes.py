@@ -11,6 +11,7 @@ from promos.api.serializers import QuoteIn, QuoteOut
 from promos.api.views import TILL, Scope, TillView
 from promos.services.quotes import cancel_quote, make_quote
 from svoykrug.schema import describe
+from svoykrug.serializers import represented, validated
 
 
 class QuotesView(TillView):
@@ -29,12 +30,10 @@ class QuotesView(TillView):
         auth=TILL,
     )
     def post(self, request: Request) -> Response:
-        asked = QuoteIn(data=request.data)
-        asked.is_valid(raise_exception=True)
-        given = dict(asked.validated_data)
+        given = validated(QuoteIn, request.data)
         hold = given.pop("hold", False)
         quoted = make_quote(self.purchase_asked(given), hold=hold, at=timezone.now())
-        return Response(QuoteOut(quoted).data, status=status.HTTP_201_CREATED)
+        return Response(represented(QuoteOut, quoted), status=status.HTTP_201_CREATED)
 
 
 class QuoteView(TillView):

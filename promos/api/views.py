@@ -38,6 +38,7 @@ from promos.services.quotes import quote_of, quoted_content
 from svoykrug.money import ZERO
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
+from svoykrug.serializers import represented, validated
 
 Scope = ApiKey.Scope
 TILL = [{"ApiKey": []}]
@@ -96,7 +97,7 @@ class TillView(GenericAPIView[Any]):
         """Answer from the stored row alone, so that a first answer and a repeat are the same."""
         prefetch_related_objects([transaction], with_coupons_issued())
         answer = status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        return Response(body(transaction).data, status=answer)
+        return Response(represented(body, transaction), status=answer)
 
 
 class TransactionsView(TillView):
@@ -114,9 +115,7 @@ class TransactionsView(TillView):
         auth=TILL,
     )
     def post(self, request: Request) -> Response:
-        asked = PurchaseIn(data=request.data)
-        asked.is_valid(raise_exception=True)
-        purchase = self.purchase_asked(dict(asked.validated_data))
+        purchase = self.purchase_asked(validated(PurchaseIn, request.data))
         transaction, created = record_purchase(purchase, at=timezone.now())
         return self.recorded(transaction, created=created, body=TransactionOut)
 
@@ -158,7 +157,7 @@ class TransactionView(TillView):
     )
     def get(self, request: Request, transaction_id: UUID) -> Response:
         transaction = get_object_or_404(self.own_transactions(), pk=transaction_id)
-        return Response(TransactionOut(transaction).data)
+        return Response(represented(TransactionOut, transaction))
 
 
 class RefundsView(TillView):
@@ -174,14 +173,13 @@ class RefundsView(TillView):
     )
     def post(self, request: Request, transaction_id: UUID) -> Response:
         purchase = get_object_or_404(self.own_transactions(), pk=transaction_id)
-        asked = RefundIn(data=request.data)
-        asked.is_valid(raise_exception=True)
+        asked = validated(RefundIn, request.data)
         refund = RefundRequest(
             business=request.auth.business,
             refund_of=purchase.external_id,
             member_id=purchase.member_id,
             source=Transaction.Source.API,
-            **asked.validated_data,
+            **asked,
         )
         transaction, created = record_refund(refund, at=timezone.now())
         if transaction is None:
@@ -233,9 +231,7 @@ class MemberLookupView(TillView):
         if given.get("phone", "").startswith(" "):
             # An unescaped plus sign of an address reads as a space.
             given["phone"] = "+" + given["phone"][1:]
-        asked = MemberRef(data=given)
-        asked.is_valid(raise_exception=True)
-        member = find_member(member_id=self.member_named(asked.validated_data))
+        member = find_member(member_id=self.member_named(validated(MemberRef, given)))
         business, at = request.auth.business, timezone.now()
         member.available = wallet(member.pk, at=at).available
         own_cap = business.redemption_cap_percent
@@ -243,7 +239,7 @@ class MemberLookupView(TillView):
         member.max_share_percent = min(caps) if business.can_redeem else ZERO
         coupons = Coupon.objects.valid(at).filter(member_id=member.pk, business=business)
         member.coupons_here = coupons.select_related("business").order_by("valid_until", "pk")
-        return Response(MemberOut(member).data)
+        return Response(represented(MemberOut, member))
 
 
 class MemberPresenceCodeView(TillView):
@@ -259,8 +255,7 @@ class MemberPresenceCodeView(TillView):
         auth=TILL,
     )
     def post(self, request: Request) -> Response:
-        asked = PresenceCodeIn(data=request.data)
-        asked.is_valid(raise_exception=True)
-        send_code_if_known(**asked.validated_data["member"], till=request.auth.pk, at=timezone.now())
+        asked = validated(PresenceCodeIn, request.data)
+        send_code_if_known(**asked["member"], till=request.auth.pk, at=timezone.now())
         answer = {"expires_in": settings.OTP_LIFETIME_SECONDS}
         return Response(answer, status=status.HTTP_202_ACCEPTED)

@@ -69,7 +69,7 @@ def test_mixed_rows_each_stand_alone(till, member):
         (15, "rejected", "invalid"),
     ]
     assert (body["created"], body["duplicates"], body["parked"], body["rejected"]) == (3, 1, 1, 11)
-    assert body["results"][10]["detail"] == "redeem: There is no such field."
+    assert body["results"][10]["detail"] == "weight: There is no such field."
     stored = {str(pk) for pk in Transaction.objects.values_list("pk", flat=True)}
     assert {row["id"] for row in body["results"] if "id" in row} == stored
     assert ParkedRefund.objects.get().external_id == "r-early"
