@@ -1,5 +1,6 @@
 """What the product has stored of a world's members, read back for comparison."""
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal as D
 from typing import Any
@@ -38,6 +39,13 @@ PURCHASES = """
     WHERE p.user_id = ANY(%s) AND p.kind = 'purchase' GROUP BY p.id
 """
 COUPONS = "SELECT code, status, valid_until FROM coupons WHERE user_id = ANY(%s)"
+HAPPENED = """
+    SELECT kind, count(*) FROM bonus_entries WHERE user_id = ANY(%(members)s) GROUP BY kind
+    UNION ALL SELECT 'tier ' || reason || ' ' || sign(to_level - from_level), count(*) FROM tier_changes
+        WHERE user_id = ANY(%(members)s) GROUP BY 1
+    UNION ALL SELECT 'invitation ' || status, count(*) FROM referrals
+        WHERE newcomer_id = ANY(%(members)s) GROUP BY 1
+"""
 PARKED = "SELECT count(*) FROM parked_refunds WHERE user_id = ANY(%s)"
 
 
@@ -45,6 +53,13 @@ def rows(sql: str, members: Sequence[UUID]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [list(members)])
         return cursor.fetchall()
+
+
+def happened(members: Sequence[UUID]) -> Counter[str]:
+    """Count entries by kind, moves of tiers and what became of invitations."""
+    with connection.cursor() as cursor:
+        cursor.execute(HAPPENED, {"members": list(members)})
+        return Counter(dict(cursor.fetchall()))
 
 
 def check_foreign_keys() -> None:
