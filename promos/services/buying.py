@@ -31,7 +31,6 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
     account, at = checkout.account(request.member_id), request.purchased_at or checkout.at
     quote = checkout.promises.claim(request)
     coupon = checkout.coupons.of_bill(request, at=at)
-    checkout.ledger.lapse(account, at=at)
     tier = account.tier
     bill = bill_of(request, tier, coupon)
     settled = settle(bill)
@@ -48,6 +47,7 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
         if quote.hold_id:
             account.held.pop(quote.hold_id, None)
 
+    checkout.ledger.lapse(account, at=at)
     spent = []
     if request.redeem:
         spent = checkout.ledger.redeem(
