@@ -9,8 +9,10 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.utils import timezone
 
 from loyalty.models import Business, Member
+from loyalty.services.verification import verify_ledger
 from tests.clickhouse import clickhouse, clickhouse_address, clickhouse_database
 from tests.factories import BusinessFactory, MemberFactory
 from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
@@ -63,6 +65,13 @@ def member(db: None) -> Member:
 @pytest.fixture
 def business(db: None) -> Business:
     return BusinessFactory()
+
+
+@pytest.fixture
+def sound_ledger(db):
+    """Whatever the test did, every rule of the ledger holds for every row afterwards."""
+    yield
+    assert [finding for finding in verify_ledger(at=timezone.now()) if finding.wrong] == []
 
 
 @pytest.fixture
