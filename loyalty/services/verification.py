@@ -46,19 +46,19 @@ class Finding:
     seconds: float
 
 
-# Purchases and refunds with the sums of their own entries.
+# Purchases and refunds with the sums of their own entries; an inviter's are another member's.
 TOTALS = """
     SELECT t.*, coalesce(e.accrued, 0) AS accrued_by_entries, coalesce(e.spent, 0) AS spent_by_entries,
         coalesce(e.restored, 0) AS restored_by_entries, coalesce(e.taken, 0) AS taken_by_entries
     FROM transactions t LEFT JOIN (
-        SELECT e.transaction_id,
+        SELECT e.transaction_id, e.user_id,
             sum(e.amount) FILTER (WHERE e.kind = 'accrual' AND l.kind = 'purchase') AS accrued,
             -sum(e.amount) FILTER (WHERE e.kind = 'redemption') AS spent,
             sum(e.amount) FILTER (WHERE e.kind = 'restoration') AS restored,
             -sum(e.amount) FILTER (WHERE e.kind IN ('reversal', 'debt', 'write_off')) AS taken
         FROM bonus_entries e JOIN bonus_lots l ON l.id = e.lot_id
-        WHERE e.transaction_id IS NOT NULL GROUP BY e.transaction_id
-    ) e ON e.transaction_id = t.id
+        WHERE e.transaction_id IS NOT NULL GROUP BY e.transaction_id, e.user_id
+    ) e ON e.transaction_id = t.id AND e.user_id = t.user_id
 """
 
 CHECKS = (
@@ -170,16 +170,21 @@ CHECKS = (
     Check(
         "each refund restored and took back what its entries say",
         "transactions",
-        # What had expired by then counts as taken back, though nothing was left to take.
+        # What had expired by then counts as taken back, though nothing was left to take. The gift of
+        # an invitation is taken back beside what the purchase had brought.
         f"""
         SELECT id, user_id, CASE
             WHEN -bonus_redeemed <> restored_by_entries
             THEN format('bonus_redeemed: expected %%s, found %%s', -restored_by_entries, bonus_redeemed)
-            WHEN -bonus_accrued <> taken_by_entries + expired
-            THEN format('bonus_accrued: expected %%s, found %%s', -taken_by_entries - expired, bonus_accrued)
+            WHEN -bonus_accrued <> taken_by_entries + expired - gift
+            THEN format('bonus_accrued: expected %%s, found %%s',
+                gift - taken_by_entries - expired, bonus_accrued)
         END AS wrong
         FROM ({TOTALS}) t CROSS JOIN LATERAL (
-            SELECT coalesce((explanation #>> '{{refund,expired}}')::numeric, 0) AS expired
+            SELECT coalesce((explanation #>> '{{refund,expired}}')::numeric, 0) AS expired, coalesce((
+                SELECT -sum((r->>'effect')::numeric) FROM jsonb_array_elements(explanation->'rules') r
+                WHERE r->>'rule' = 'referral'
+            ), 0) AS gift
         ) x WHERE kind = 'refund'
         """,  # noqa: S608
     ),
