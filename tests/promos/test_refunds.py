@@ -1,7 +1,7 @@
 """Refunds take back what the purchase brought, once and in proportion, and wait for a late purchase."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 
 import pytest
@@ -12,20 +12,15 @@ from loyalty.errors import (
     RefundExceedsPurchase,
     RefundUnlinked,
 )
-from loyalty.models import Bonus, BonusEntry, BonusLot, ParkedRefund, StatusTier, Transaction
+from loyalty.models import Bonus, BonusEntry, BonusLot, Member, ParkedRefund, StatusTier, Transaction
+from loyalty.services.expiry import expire_bonuses
 from promos.services.checkout import record_many, record_purchase, record_refund
 from promos.services.purchases import Status
-from tests.factories import NOON, BusinessFactory, MemberFactory
-from tests.promos.requests import entries_of, purchase, refund
+from tests.factories import NOON, BusinessFactory, MemberFactory, give_bonuses
+from tests.promos.requests import days, entries_of, give_back, lots_of, purchase, refund, spend
 
-pytestmark = pytest.mark.django_db
-
-
-def spend(member, amount, **fields):
-    """Spend bonuses at a business that gives none, on a bill ten times as large."""
-    shop = fields.pop("business", None) or BusinessFactory(can_accrue=False, requires_presence_code=False)
-    bill = purchase(member, shop, amount=D(amount) * 10, redeem=D(amount), **fields)
-    return record_purchase(bill, at=bill.purchased_at)[0]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_ledger")]
+LAPSE = datetime(2027, 6, 15, 21, 0, tzinfo=UTC)  # the end of 15 June 2027 in Moscow
 
 
 class TestRefund:
@@ -128,3 +123,88 @@ class TestRefund:
                 record_refund(request, at=NOON)
 
         assert Transaction.objects.filter(kind="refund").count() == 1
+
+
+# --- What the purchase had brought -------------------------------------------------------------------
+
+
+class TestTakingBack:
+    def test_pending_bonuses_are_taken_back_where_they_wait(self, member):
+        business = BusinessFactory(pending_days=14)
+        record_purchase(purchase(member, business), at=NOON)
+
+        give_back(business, "R", "1001", "500.00", at=NOON + days(1))
+
+        bonus = Bonus.objects.get(member=member)
+        assert (bonus.balance, bonus.pending) == (0, D("15.00"))
+
+    def test_other_lots_give_soonest_expiry_first(self, member, business):
+        record_purchase(purchase(member, business), at=NOON)  # 30.00
+        spend(member, "30.00")
+        give_bonuses(member, business, "20.00", expires_at=LAPSE + days(9))
+        give_bonuses(member, business, "20.00", expires_at=LAPSE + days(5))
+
+        give_back(business, "R", "1001", "1000.00", at=NOON)
+
+        assert [left for left, _ in lots_of(member)] == [D(0), D(10), D(0)]
+
+    def test_what_lapsed_unspent_counts_as_taken_back(self, member, business):
+        record_purchase(purchase(member, business), at=NOON)  # 30.00
+        spend(member, "10.00")
+
+        half = give_back(business, "R1", "1001", "500.00", at=LAPSE)
+        rest = give_back(business, "R2", "1001", "500.00", at=LAPSE + days(1))
+
+        # 20.00 had lapsed: 15.00 of the first half, 5.00 of the second; 10.00 had been spent.
+        names = ("taken_back", "expired", "debt", "written_off")
+        assert [[row.explanation["refund"][name] for name in names] for row in (half, rest)] == [
+            ["0.00", "15.00", "0.00", "0.00"],
+            ["0.00", "5.00", "0.00", "10.00"],
+        ]
+        assert Bonus.objects.get(member=member).balance == 0
+
+    def test_the_job_may_have_closed_them_before(self, member, business):
+        record_purchase(purchase(member, business), at=NOON)
+        expire_bonuses(at=LAPSE)
+
+        back = give_back(business, "R", "1001", "1000.00", at=LAPSE + days(1))
+
+        assert back.explanation["refund"]["expired"] == "30.00"
+        assert entries_of(member) == [("accrual", D(30)), ("expiry", D(-30))]
+
+    @pytest.mark.parametrize(
+        ("level", "debt", "written_off"), [(1, "0.00", "4000.00"), (2, "300.00", "3700.00"),
+                                           (3, "1000.00", "3000.00"), (4, "3000.00", "1000.00")],
+    )  # fmt: skip
+    def test_debt_goes_to_the_tiers_overdraft_and_the_rest_is_the_issuers(
+        self, business, level, debt, written_off
+    ):
+        tier = StatusTier.objects.get(level=level)
+        member = MemberFactory(status_tier=tier)
+        amount = D(4000) * 100 / tier.accrual_percent
+        record_purchase(purchase(member, business, amount=amount.quantize(D("0.01"))), at=NOON)
+        spend(member, "4000.00", external_id="spent")
+        Member.objects.filter(pk=member.pk).update(status_tier=tier)  # though it rose with the purchase
+
+        left = Transaction.objects.get(external_id="1001")
+        back = give_back(business, "R", "1001", left.amount, at=NOON)
+
+        assert back.explanation["refund"]["debt"] == debt
+        assert back.explanation["refund"]["written_off"] == written_off
+        assert Bonus.objects.get(member=member).debt == D(debt)
+        memos = BonusEntry.objects.filter(kind__in=["debt", "write_off"])
+        assert {entry.lot.issuer for entry in memos} == {business}
+
+    def test_the_overdraft_is_for_all_refunds_together(self, business):
+        member = MemberFactory(status_tier=StatusTier.objects.get(level=2))
+        for number in range(2):
+            record_purchase(purchase(member, business, str(number), "4000.00"), at=NOON)  # 200.00
+        spend(member, "400.00")
+
+        debts = [
+            give_back(business, f"R{number}", str(number), "4000.00", at=NOON).explanation["refund"]["debt"]
+            for number in range(2)
+        ]
+
+        assert debts == ["200.00", "100.00"]
+        assert Bonus.objects.get(member=member).debt == D("300.00")
