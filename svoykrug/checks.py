@@ -21,7 +21,7 @@ def servers_are_known(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def production_is_safe(**kwargs: Any) -> list[CheckMessage]:
-    """Refuse to run production with a debug flag, a default or short secret, or no hosts."""
+    """Refuse to run production with a debug flag, a default or short secret, no hosts, or failpoints."""
     if not settings.PRODUCTION:
         return []
     errors = []
@@ -37,4 +37,6 @@ def production_is_safe(**kwargs: Any) -> list[CheckMessage]:
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
         hint = "List the host names, separated by commas."
         errors.append(Error("ALLOWED_HOSTS is empty or '*'.", hint=hint, id="svoykrug.E014"))
+    if settings.FAILPOINTS:
+        errors.append(Error("FAILPOINTS kills the process.", hint="Remove FAILPOINTS.", id="svoykrug.E015"))
     return errors

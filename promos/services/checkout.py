@@ -36,6 +36,7 @@ from loyalty.services.transactions import (
 )
 from svoykrug.db.sql import Write, as_jsonb
 from svoykrug.errors import DomainError
+from svoykrug.failpoints import failpoint
 
 from . import chain_state
 from .buying import buy
@@ -108,14 +109,18 @@ def record_many(requests: Sequence[Request], *, at: datetime) -> list[Outcome]:
             with atomic():
                 checkout = Checkout(requests, at, also_lock=also_lock)
                 outcomes = checkout.run()
+                failpoint("checkout-before-write")
                 checkout.write()
-                return outcomes
+                failpoint("checkout-before-commit")
         except AlsoLock as more:
             also_lock |= more.members
         except IntegrityError as error:
             receipt_taken = "idx_transactions_external_unique" in str(error)
             if not receipt_taken or attempt == TRIES - 1:
                 raise
+        else:
+            failpoint("checkout-after-commit")
+            return outcomes
     raise AssertionError("the members to lock are known after a second try")
 
 

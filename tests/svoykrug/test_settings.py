@@ -76,6 +76,7 @@ def test_production_without_settings_is_refused_and_uses_no_embedded_server():
         ("JWT_SIGNING_KEY", SAFE["SECRET_KEY"], "svoykrug.E013"),
         ("ALLOWED_HOSTS", [], "svoykrug.E014"),
         ("ALLOWED_HOSTS", ["krug.example", "*"], "svoykrug.E014"),
+        ("FAILPOINTS", frozenset({"checkout-before-commit"}), "svoykrug.E015"),
     ],
 )
 def test_production_refuses_one_unsafe_setting(settings, name, value, refusal):
@@ -93,6 +94,10 @@ def test_absent_address_is_named(settings, name):
     settings.DATABASE_URL = settings.CLICKHOUSE_URL = settings.REDIS_URL = "somewhere"
     setattr(settings, name, "")
     assert [error.msg for error in servers_are_known()] == [f"{name} is not set."]
+
+
+def test_failpoints_stop_production_from_starting():
+    assert refusals(check_deploy(FAILPOINTS="checkout-before-commit").stderr) == ["svoykrug.E015"]
 
 
 def test_environment_of_another_name_is_refused():
