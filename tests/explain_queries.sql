@@ -47,7 +47,7 @@ SELECT * FROM bonus_lots WHERE transaction_id = sk_purchase(77);
 SELECT * FROM bonus_lots WHERE user_id = sk_member(42);
 
 -- idx_bonus_lots_user_left
-SELECT * FROM bonus_lots WHERE user_id = sk_member(42) AND remaining > 0 AND expires_at > '2026-06-01' ORDER BY expires_at, id;
+SELECT * FROM bonus_lots WHERE user_id = sk_member(42) AND remaining > 0 AND expires_at <= '2026-01-01';
 
 -- idx_bonuses_expires
 SELECT user_id FROM bonuses WHERE expires_at <= '2025-11-05 00:00+03';

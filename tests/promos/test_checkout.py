@@ -1,5 +1,6 @@
 """A purchase or refund is recorded once, with its bonuses, coupon and chains."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
@@ -14,10 +15,11 @@ from loyalty.errors import (
     MemberNotFound,
 )
 from loyalty.models import Bonus, BonusLot, StatusTier, Transaction
+from loyalty.services.accounts import LOTS_OF_PURCHASES
 from promos.models import Coupon
-from promos.services.checkout import record_many, record_purchase
+from promos.services.checkout import record_many, record_purchase, record_refund
 from svoykrug.db.models import uuid7
-from tests.factories import NOON, BusinessFactory, ChainFactory, MemberFactory
+from tests.factories import NOON, BusinessFactory, ChainFactory, MemberFactory, give_bonuses
 from tests.promos.requests import entries_of, purchase, refund
 
 pytestmark = pytest.mark.django_db
@@ -190,15 +192,70 @@ def test_many_and_one_give_the_same_results():
     assert play(1) == play(3) == play(8)
 
 
-def test_the_number_of_statements_does_not_grow_with_the_batch(business):
-    members = [MemberFactory() for _ in range(60)]
+# --- Statements --------------------------------------------------------------------------------------
 
-    def statements(count, start):
-        requests = [purchase(m, business, f"{start}-{n}") for n, m in enumerate(members[:count])]
-        with CaptureQueriesContext(connection) as queries:
-            record_many(requests, at=NOON)
-        return len(queries)
 
-    # COPY, used from 20 rows on, is not among the captured statements.
-    assert statements(1, "a") == statements(15, "b")
-    assert statements(60, "c") <= statements(1, "d")
+def statements(work):
+    """Return the statements of the work, the frame of its transaction left out."""
+    with CaptureQueriesContext(connection) as queries:
+        work()
+    texts = [" ".join(query["sql"].split()) for query in queries]
+    return [text for text in texts if "SAVEPOINT" not in text]
+
+
+def tables(statement):
+    """Return the tables read, in their order."""
+    return [name for name in re.findall(r"(?:FROM|JOIN) (\w+)", statement) if name != "unnest"]
+
+
+def test_a_plain_purchase_reads_once_and_writes_once(member, business):
+    for external_id in ("first", "second"):
+        request = purchase(member, business, external_id)
+
+        read, written = statements(lambda r=request: record_purchase(r, at=NOON))
+
+        assert read.count("FOR NO KEY UPDATE") == 1
+        assert tables(read) == [
+            "users", "status_tiers", "bonuses", "transactions", "parked_refunds", "cross_promo_chains",
+        ]  # fmt: skip
+        assert written.startswith("WITH part0 AS (INSERT INTO transactions")
+
+
+def test_spending_reads_lots_and_holds_besides(member, business):
+    business.requires_presence_code = False
+    give_bonuses(member, business, "50.00")
+
+    _, read, _ = statements(lambda: record_purchase(purchase(member, business, redeem=D("50.00")), at=NOON))
+
+    assert tables(read) == ["bonus_lots", "bonus_holds"]
+
+
+def test_a_refund_finds_its_purchase_and_reads_no_table_of_the_ledger_whole(member, business):
+    record_purchase(purchase(member, business), at=NOON)
+
+    found = statements(
+        lambda: record_refund(refund(business, "R", "1001", "1.00"), at=NOON + timedelta(days=1))
+    )
+
+    # The purchase names the member; the member is locked; lots and earlier refunds; all is written.
+    assert [tables(text)[0] for text in found[:3]] == ["transactions", "users", "bonus_lots"]
+    assert len(found) == 4
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {LOTS_OF_PURCHASES}", [[member.pk], [member.pk]])
+        assert "Seq Scan" not in str(cursor.fetchall())
+
+
+@pytest.mark.parametrize("chains", [0, 1])
+def test_the_number_of_statements_does_not_grow_with_the_batch(business, chains):
+    members = [MemberFactory() for _ in range(50)]
+    for _chain in range(chains):
+        ChainFactory(source_business=business)
+
+    def count(start, members):
+        requests = [purchase(member, business, f"{start}-{n}") for n, member in enumerate(members)]
+        refunds = [refund(business, f"R{start}-{n}", f"{start}-{n}", "1.00") for n in range(len(members))]
+        return len(statements(lambda: record_many(requests + refunds, at=NOON + timedelta(days=1))))
+
+    assert count("few", members[:5]) == count("many", members)
+    assert count("other", members) == count("others", members[:1])
