@@ -43,6 +43,15 @@ class TestRestoration:
         assert [entry.amount for entry in restored] == [D(20), D(10), D(40), D(50)]
         assert {entry.honoured_by for entry in restored} == {shop}
 
+    def test_a_purchase_and_its_refund_in_one_call(self, member, business, shop):
+        for number in range(2):
+            give_bonuses(member, business, "50.00", expires_at=LAPSE + days(number))
+        bill = purchase(member, shop, redeem=D("100.00"))
+
+        record_many([bill, refund(shop, "R", "1001", "300.00")], at=NOON + days(1))
+
+        assert [left for left, _ in lots_of(member)] == [D("0.00"), D("30.00")]
+
     def test_a_lot_that_has_expired_since_lives_fourteen_more_days(self, member, business, shop):
         give_bonuses(member, business, "50.00", expires_at=LAPSE)
         give_bonuses(member, business, "70.00", expires_at=LAPSE + days(90))

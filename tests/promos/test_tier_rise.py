@@ -130,6 +130,16 @@ def test_a_purchase_recorded_late_that_reaches_the_threshold_lifts(member, busin
     assert TierChange.objects.get().created_at == NOON - timedelta(days=15)
 
 
+def test_a_purchase_recorded_late_counts_what_later_ones_do_not(member, business):
+    buy(member, business, "old", "20000.00", at=NOON - timedelta(days=400))
+    buy(member, business, "new", "12000.00")  # the year is added up: only this one is in it
+
+    late = purchase(member, business, "late", "11000.00", purchased_at=NOON - timedelta(days=100))
+    record_purchase(late, at=NOON)
+
+    assert steps(member) == [(1, 2, D("31000.00"), "late")]
+
+
 def added_up(queries):
     return sum("amount_paid FROM transactions" in query["sql"] for query in queries)
 
