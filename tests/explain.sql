@@ -183,7 +183,8 @@ INSERT INTO parked_refunds (id, created_at, business_id, user_id, external_id, r
 SELECT sk_id(now(), 'parked', n), now(), sk_business(1 + n % 20), sk_member(n), 'refund-' || n, 'later-' || n, 10, now(), '', '', 'till'
 FROM generate_series(1, 2000) n;
 INSERT INTO sync_windows (id, created_at, "table", from_xid, to_xid, system_identifier, status, rows, seconds)
-SELECT sk_id(sk_at(n, 60000), 'window', n), sk_at(n, 60000), (ARRAY['transaction_facts', 'bonus_facts', 'event_facts'])[1 + n % 3], n, n + 1, '1', 'done', 1, 0.1
+SELECT sk_id(sk_at(n, 60000), 'window', n), sk_at(n, 60000), CASE WHEN n % 100 = 0 THEN 'event_facts' ELSE (ARRAY['transaction_facts', 'bonus_facts'])[1 + n % 2] END,
+  n, n + 1, '1', 'done', 1, 0.1
 FROM generate_series(1, 60000) n;
 INSERT INTO sync_windows (id, created_at, "table", from_xid, to_xid, system_identifier, status)
 VALUES (sk_id(now(), 'window', 0), now(), 'transaction_facts', 60001, 60002, '1', 'planned');

@@ -215,7 +215,7 @@ SELECT * FROM status_tiers WHERE level = 1;
 SELECT * FROM sync_windows WHERE "table" = 'transaction_facts' AND status = 'planned';
 
 -- idx_sync_windows_table
-SELECT * FROM sync_windows WHERE "table" = 'bonus_facts' ORDER BY id DESC LIMIT 1;
+SELECT * FROM sync_windows WHERE "table" = 'event_facts' ORDER BY id DESC LIMIT 1;
 
 -- idx_tier_changes_transaction
 SELECT * FROM tier_changes WHERE transaction_id = sk_purchase(159);
