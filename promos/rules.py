@@ -72,11 +72,13 @@ def trigger_refusal(
     *,
     amount: Decimal,
     category: str,
-    tier_level: int,
+    tier_level: int | None,
     at: datetime,
     zone: ZoneInfo,
 ) -> str | None:
     """Return the first condition of the chain that the purchase does not meet, or None.
+
+    tier_level  None where it is not known yet and any will do
 
     Looks at the purchase alone; what needs the member's history is decided by the checkout.
     """
@@ -84,7 +86,7 @@ def trigger_refusal(
         return f"min_amount: {chain.trigger_min_amount} needed, {amount} given"
     if chain.trigger_categories and category not in chain.trigger_categories:
         return f"category: {', '.join(chain.trigger_categories)} needed, {category or 'none'} given"
-    if chain.trigger_tiers and tier_level not in chain.trigger_tiers:
+    if chain.trigger_tiers and tier_level is not None and tier_level not in chain.trigger_tiers:
         return f"tier: {', '.join(map(str, chain.trigger_tiers))} needed, {tier_level} given"
     weekday = at.astimezone(zone).isoweekday()
     if chain.trigger_weekdays and weekday not in chain.trigger_weekdays:

@@ -10,9 +10,13 @@ from uuid import UUID
 
 from django.db.models import Count
 from django.db.models.functions import TruncDate
+from django.utils import timezone
 
 from promos.models import ChainAssignment, Coupon
+from promos.rules import trigger_refusal
 from svoykrug.db.sql import Rows, read
+
+from .purchases import PurchaseRequest
 
 # Most businesses run no chain: only whether there is one is asked for each purchase.
 ACTIVE = """
@@ -39,25 +43,14 @@ LATEST = """
     WHERE a.user_id = ANY(%s::uuid[]) AND a.chain_id = ANY(%s::uuid[])
     ORDER BY a.user_id, a.chain_id, a.created_at DESC
 """
-# Between the first and the last purchase decided here every visit counts; of those before, the last.
 VISITS = """
-    SELECT m.id, b.id, visit.created_at
-    FROM unnest(%s::uuid[]) AS m(id)
-    CROSS JOIN unnest(%s::uuid[], %s::timestamptz[]) AS b(id, since)
-    CROSS JOIN LATERAL (
-        (SELECT created_at FROM transactions
-         WHERE user_id = m.id AND business_id = b.id AND kind = 'purchase'
-            AND created_at >= b.since AND created_at < %s
-         ORDER BY created_at DESC LIMIT 1)
-        UNION ALL
-        SELECT created_at FROM transactions
-        WHERE user_id = m.id AND business_id = b.id AND kind = 'purchase' AND created_at BETWEEN %s AND %s
-    ) AS visit
+    SELECT user_id, business_id, created_at FROM transactions
+    WHERE user_id = ANY(%s::uuid[]) AND kind = 'purchase'
+        AND (business_id = ANY(%s::uuid[]) AND created_at >= %s OR business_id = ANY(%s::uuid[]))
 """
 LOCK = """
     SELECT id, issued_count FROM cross_promo_chains WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
-BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @dataclass(slots=True)
@@ -109,35 +102,54 @@ class ChainState:
     """
 
     def __init__(
-        self,
-        active: Collection[UUID],
-        *,
-        members: Collection[UUID],
-        times: Collection[datetime],
-        redeeming: bool,
+        self, active: Collection[UUID], requests: Collection[PurchaseRequest], *, recorded_at: datetime
     ) -> None:
         """Read chains and what they need to know; the members must be locked.
 
-        active     ids of the chains
-        times      when the purchases happened
-        redeeming  some of them use a coupon, after which its chain may issue the next one
+        active  ids of the chains that these purchases may trigger, from the rows of `ACTIVE`
         """
         self.chains: list[Chain] = []
         self.latest: dict[tuple[UUID, UUID], Latest] = {}
         self.visits: dict[tuple[UUID, UUID], list[datetime]] = defaultdict(list)
         self.issued_on: dict[tuple[UUID, date], int] = defaultdict(int)
-        if not active or not members:
+        if not active:
             return
-        ids = list(active)
-        terms, latest = read((TERMS, [ids]), (LATEST, [list(members), ids]))
-        self.chains = [Chain(*row) for row in terms]
-        self._keep_latest(latest)
-        # Most members who come again still have the coupon of the last time.
+        self.chains = [Chain(*row) for row in read((TERMS, [list(active)]))[0]]
+        meant = self._meant(requests, recorded_at)
+        if not meant:
+            return
+        members = {pk for _, pk in meant}
+        self._keep_latest(read((LATEST, [list(members), [chain.id for chain in self.chains]]))[0])
+        # Most members who come again still have the coupon of the last time, unless they use it now.
+        times = [request.purchased_at or recorded_at for request in requests]
+        redeeming = any(request.coupon_code for request in requests)
         until = datetime.max.replace(tzinfo=UTC) if redeeming else max(times)
-        free = [(chain, pk) for chain in self.chains for pk in members if self._is_free(chain, pk, until)]
+        free = [(chain, pk) for chain, pk in meant if self._is_free(chain, pk, until)]
         if free:
-            self._load_visits(free, first=min(times), last=max(times))
+            self._load_visits(free, first=min(times))
             self._lock_limited({chain.id: chain for chain, _ in free if chain.limited})
+
+    def _meant(
+        self, requests: Collection[PurchaseRequest], recorded_at: datetime
+    ) -> list[tuple[Chain, UUID]]:
+        """Return chains and members that some purchase's bill, category and weekday bring together."""
+        of_source: dict[UUID, list[Chain]] = defaultdict(list)
+        for chain in self.chains:
+            of_source[chain.source_business_id].append(chain)
+        zone = timezone.get_default_timezone()
+        meant: dict[tuple[UUID, UUID], Chain] = {}
+        for request in requests:
+            for chain in of_source[request.business.pk]:
+                if (chain.id, request.member_id) not in meant and not trigger_refusal(
+                    chain,
+                    amount=request.amount,
+                    category=request.category,
+                    tier_level=None,
+                    at=request.purchased_at or recorded_at,
+                    zone=zone,
+                ):
+                    meant[chain.id, request.member_id] = chain
+        return [(chain, pk) for (_, pk), chain in meant.items()]
 
     def _keep_latest(self, rows: Rows) -> None:
         lives = {chain.id: timedelta(days=chain.coupon_valid_days) for chain in self.chains}
@@ -151,14 +163,12 @@ class ChainState:
         latest = self.latest.get((chain.id, member_id))
         return latest is None or latest.until <= until
 
-    def _load_visits(self, free: list[tuple[Chain, UUID]], *, first: datetime, last: datetime) -> None:
-        since: dict[UUID, datetime] = {}
-        for chain, _ in free:
-            look_back = first - timedelta(days=chain.exclude_target_customers_days)
-            since[chain.target_business_id] = min(look_back, since.get(chain.target_business_id, look_back))
-        since |= {chain.source_business_id: BEGINNING for chain, _ in free if chain.trigger_first_purchase}
-        members = list({pk for _, pk in free})
-        arguments: list[Any] = [members, list(since), list(since.values()), first, first, last]
+    def _load_visits(self, free: list[tuple[Chain, UUID]], *, first: datetime) -> None:
+        look_back = timedelta(days=max(chain.exclude_target_customers_days for chain, _ in free))
+        at_targets = {chain.target_business_id for chain, _ in free}
+        at_sources = {chain.source_business_id for chain, _ in free if chain.trigger_first_purchase}
+        members = {pk for _, pk in free}
+        arguments: list[Any] = [list(members), list(at_targets), first - look_back, list(at_sources)]
         for member_id, business_id, at in read((VISITS, arguments))[0]:
             self.visits[member_id, business_id].append(at)
 

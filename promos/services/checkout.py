@@ -197,12 +197,9 @@ class Checkout:
         for refund in self.parked.values():
             self.parked_for.setdefault((refund.business_id, refund.refund_of), []).append(refund)
         self._load_further(purchases, refunded, members, since=min(times), until=max(times))
-        state = ChainState(
-            [] if self.quoting else [pk for (pk,) in active],
-            members={request.member_id for request in purchases} & self.ledger.accounts.keys(),
-            times=times,
-            redeeming=any(request.coupon_code for request in purchases),
-        )
+        known = [request for request in purchases if request.member_id in self.ledger.accounts]
+        chains = [] if self.quoting else [pk for (pk,) in active]
+        state = ChainState(chains, known, recorded_at=self.at)
         self.triggers = Triggers(state, recorded_at=self.at)
 
     def _load_further(
