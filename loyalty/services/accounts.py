@@ -1,6 +1,6 @@
 """Members' bonuses while a call decides over them: what is loaded, under the members' locks."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -92,20 +92,19 @@ class Account:
         if lot.remaining:
             heappush(self.lapsing, (lot.expires_at, lot.id))
 
-    def lots_by_expiry(self, *, but_of: UUID | None = None, at: datetime) -> Iterator[Lot]:
+    def lots_by_expiry(self, *, but: Collection[Lot] = (), at: datetime) -> Iterator[Lot]:
         """Yield lots with something left, soonest expiry first, then oldest; pending ones too.
 
-        but_of  a purchase whose lots are left out
+        but  lots to leave out
 
         Most calls never ask, so what is not loaded yet is read here.
         """
         if not self.has_live_lots:
             load_lots({self.member_id: self}, read((LIVE_LOTS, [[self.member_id]]))[0])
             self.has_live_lots = True
+        out = {lot.id for lot in but}
         live = (
-            lot
-            for lot in self.lots.values()
-            if lot.remaining and lot.expires_at > at and (but_of is None or lot.transaction_id != but_of)
+            lot for lot in self.lots.values() if lot.remaining and lot.expires_at > at and lot.id not in out
         )
         yield from sorted(live, key=lambda lot: (lot.expires_at, lot.id))
 

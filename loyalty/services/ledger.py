@@ -221,7 +221,6 @@ class Ledger:
         account: Account,
         *,
         own: Sequence[Lot],
-        purchase_id: UUID,
         refund_id: UUID,
         amount: Decimal,
         expired: Decimal,
@@ -239,7 +238,7 @@ class Ledger:
             amount,
             own=own,
             expired=expired,
-            others=account.lots_by_expiry(but_of=purchase_id, at=at),
+            others=account.lots_by_expiry(but=own, at=at),
             debt_room=account.tier.overdraft_limit - account.debt,
         )
         for lot, part in taken.from_lots:

@@ -151,7 +151,6 @@ class Referrals:
             self._ledger.reverse(
                 account,
                 own=[lot],
-                purchase_id=purchase_id,
                 refund_id=refund_id,
                 amount=lot.accrued,
                 expired=ZERO,

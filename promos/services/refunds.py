@@ -149,7 +149,6 @@ def _move(
     taken = checkout.ledger.reverse(
         account,
         own=own,
-        purchase_id=purchase.id,
         refund_id=refund_id,
         amount=parts.bonus_accrued,
         expired=lapsed,

@@ -12,11 +12,10 @@ from django.db import connection
 from django.db.transaction import atomic, set_rollback
 from hypothesis import HealthCheck, given, seed, settings
 
-from loyalty.models import Referral
 from promos.services.checkout import record_many, record_purchase
 from promos.services.purchases import LineRefund, PurchaseRequest, RefundRequest, Status
 from promos.services.quotes import make_quote
-from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, MemberFactory
+from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, MemberFactory, invite
 from tests.promos.requests import purchase
 from tests.prove import at_length
 
@@ -84,8 +83,8 @@ def scene(settings):
     slow = BusinessFactory(requires_presence_code=False, pending_days=3)
     ChainFactory(source_business=shop, target_business=slow, total_limit=2)
     members = [MemberFactory() for _ in range(3)]
-    Referral.objects.create(inviter=members[0], newcomer=members[1], code="CODE", created_at=NOON)
-    Referral.objects.create(inviter=members[0], newcomer=members[2], code="CODE", created_at=NOON)
+    invite(members[0], members[1])
+    invite(members[0], members[2])
     for number, member in enumerate(members):
         early = purchase(member, shop, f"early{number}", "400.00", purchased_at=NOON)
         record_purchase(early, at=NOON)

@@ -217,3 +217,15 @@ def test_both_are_locked_in_the_order_of_their_keys(member, newcomer, shop, firs
     assert inviter.pk.hex in locking[-1]
     assert newcomer.pk.hex in locking[-1]
     assert all("ORDER BY id FOR NO KEY UPDATE" in sql for sql in locking)
+
+
+def test_a_refund_after_the_waiting_time_takes_spent_bonuses_from_the_reward(member, newcomer):
+    shop, later = BusinessFactory(requires_presence_code=False), NOON + FORTNIGHT
+    buy(newcomer, shop, amount="1000.00")  # 30.00, and 150.00 for the invitation
+    spending = purchase(newcomer, shop, "2", "150.00", redeem=D("30.00"), purchased_at=later)
+    record_purchase(spending, at=later)
+
+    refunded = give_back(shop, amount="1000.00", at=later)
+
+    assert refunded.explanation["refund"]["taken_back"] == "30.00"
+    assert BonusLot.objects.get(member=newcomer, kind="referral").remaining == D("120.00")
