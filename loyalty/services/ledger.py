@@ -57,8 +57,8 @@ class Ledger:
         self.accounts = accounts
         self.tiers = tiers
         self.recorded_at = recorded_at
-        self.entries: list[tuple[Any, ...]] = []
-        self.tier_changes: list[tuple[Any, ...]] = []
+        self.entries: list[dict[str, Any]] = []
+        self.tier_changes: list[dict[str, Any]] = []
         self.opened: dict[UUID, tuple[UUID, Lot]] = {}
         # Stored lots that move: what was left of them before, and whose they are.
         self.moved: dict[UUID, tuple[UUID, Lot, Decimal]] = {}
@@ -287,10 +287,13 @@ class Ledger:
         if reached.level <= account.tier.level:
             return None
         self.tier_changes.append(
-            (
-                uuid7(), at, account.member_id, account.tier.level, reached.level,
-                TierChange.Reason.RISE.value, turnover, transaction_id, reached.id, tier_holds_until(at),
-            )
+            {
+                "id": uuid7(), "created_at": at, "user_id": account.member_id,
+                "from_level": account.tier.level, "to_level": reached.level,
+                "reason": TierChange.Reason.RISE.value, "turnover_rub": turnover,
+                "transaction_id": transaction_id, "tier_id": reached.id, "until": tier_holds_until(at),
+                "recorded_at": self.recorded_at,
+            }
         )  # fmt: skip
         account.tier = reached
         return reached
@@ -336,10 +339,12 @@ class Ledger:
         account.entries += 1
         self.touched[account.member_id] = account
         self.entries.append(
-            (
-                uuid7(), at, lot.id, account.member_id, str(kind), amount, transaction_id, honoured_by,
-                self.recorded_at, account.entries, account.total, account.debt,
-            )
+            {
+                "id": uuid7(), "created_at": at, "lot_id": lot.id, "user_id": account.member_id, "kind": kind,
+                "amount": amount, "transaction_id": transaction_id, "honoured_by": honoured_by,
+                "recorded_at": self.recorded_at, "position": account.entries, "total_after": account.total,
+                "debt_after": account.debt,
+            }
         )  # fmt: skip
 
 

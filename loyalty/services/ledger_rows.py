@@ -1,7 +1,10 @@
 """What a ledger's decisions look like in the tables: rows of one writing statement."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from loyalty.rules import Lot
 from svoykrug.db.models import uuid7
 from svoykrug.db.sql import Write
 
@@ -28,7 +31,7 @@ TIER_CHANGES = {
     "id": "uuid", "created_at": "timestamptz", "user_id": "uuid", "from_level": "smallint",
     "to_level": "smallint", "reason": "text", "turnover_rub": "numeric", "transaction_id": "uuid",
 }  # fmt: skip
-RISEN = {"user_id": "uuid", "tier_id": "uuid", "until": "timestamptz", "at": "timestamptz"}
+RISEN = {"user_id": "uuid", "tier_id": "uuid", "until": "timestamptz", "recorded_at": "timestamptz"}
 
 # A difference and not a plain number: were a lock ever forgotten, the check constraint refuses
 # the second taking instead of losing it.
@@ -52,7 +55,7 @@ STORE_BALANCES = """
         turnover_as_of = EXCLUDED.turnover_as_of, expires_at = EXCLUDED.expires_at
 """
 RAISE_TIERS = """
-    UPDATE users SET status_tier = r.tier_id, tier_valid_until = r.until, updated_at = r.at
+    UPDATE users SET status_tier = r.tier_id, tier_valid_until = r.until, updated_at = r.recorded_at
     FROM {rows} WHERE users.id = r.user_id
 """
 
@@ -60,26 +63,30 @@ RAISE_TIERS = """
 def write_ledger(ledger: "Ledger", write: Write) -> None:
     """Add lots, entries, balances and tiers of the ledger to the statement."""
     write.insert("bonus_lots", LOTS, [_lot(ledger, *opened) for opened in ledger.opened.values()])
-    moved = [(lot.id, lot.remaining - before, lot.expires_at) for _, lot, before in ledger.moved.values()]
+    moved = [
+        {"id": lot.id, "change": lot.remaining - before, "expires_at": lot.expires_at}
+        for _, lot, before in ledger.moved.values()
+    ]
     write.add(MOVE_LOTS, MOVED_LOTS, moved)
     write.add(STORE_BALANCES, BALANCES, _balances(ledger))
     write.insert("bonus_entries", ENTRIES, ledger.entries)
-    write.insert("tier_changes", TIER_CHANGES, [change[:8] for change in ledger.tier_changes])
+    write.insert("tier_changes", TIER_CHANGES, ledger.tier_changes)
     # Of several rises in one call the last one counts.
-    risen = {change[2]: (change[2], *change[8:], ledger.recorded_at) for change in ledger.tier_changes}
+    risen = {change["user_id"]: change for change in ledger.tier_changes}
     write.add(RAISE_TIERS, RISEN, list(risen.values()))
 
 
-def _lot(ledger: "Ledger", member_id: Any, lot: Any) -> tuple[Any, ...]:
-    return (
-        lot.id, ledger.recorded_at, member_id, lot.issuer_id, lot.transaction_id, str(lot.kind),
-        lot.accrued, lot.remaining, lot.available_from, lot.expires_at,
-    )  # fmt: skip
+def _lot(ledger: "Ledger", member_id: UUID, lot: Lot) -> dict[str, Any]:
+    return {
+        "id": lot.id, "created_at": ledger.recorded_at, "user_id": member_id, "issuer_id": lot.issuer_id,
+        "transaction_id": lot.transaction_id, "kind": str(lot.kind), "accrued": lot.accrued,
+        "remaining": lot.remaining, "available_from": lot.available_from, "expires_at": lot.expires_at,
+    }  # fmt: skip
 
 
-def _balances(ledger: "Ledger") -> list[tuple[Any, ...]]:
-    soonest: dict[Any, Any] = {}
-    moved: dict[Any, list[Any]] = {}
+def _balances(ledger: "Ledger") -> list[dict[str, Any]]:
+    soonest: dict[UUID, datetime] = {}
+    moved: dict[UUID, list[UUID]] = {}
     lots = list(ledger.opened.values())
     for member_id, lot, _ in ledger.moved.values():
         moved.setdefault(member_id, []).append(lot.id)
@@ -88,10 +95,12 @@ def _balances(ledger: "Ledger") -> list[tuple[Any, ...]]:
         if lot.remaining and (member_id not in soonest or lot.expires_at < soonest[member_id]):
             soonest[member_id] = lot.expires_at
     return [
-        (
-            uuid7(), ledger.recorded_at, account.member_id, account.balance, account.pending, account.debt,
-            account.entries, account.turnover_bound, account.turnover_as_of,
-            soonest.get(account.member_id), moved.get(account.member_id, []),
-        )
+        {
+            "id": uuid7(), "at": ledger.recorded_at, "user_id": account.member_id,
+            "balance": account.balance, "pending": account.pending, "debt": account.debt,
+            "entries": account.entries, "turnover_bound": account.turnover_bound,
+            "turnover_as_of": account.turnover_as_of, "soonest": soonest.get(account.member_id),
+            "moved": moved.get(account.member_id, []),
+        }
         for account in ledger.touched.values()
     ]  # fmt: skip

@@ -163,9 +163,12 @@ class Referrals:
         """Add what became of the invitations to a statement."""
         at = self._ledger.recorded_at
         rows = [
-            (inv.id, str(inv.status), inv.reason, inv.transaction_id, inv.settled_at, at)
+            {
+                "id": inv.id, "status": inv.status, "reason": inv.reason,
+                "transaction_id": inv.transaction_id, "settled_at": inv.settled_at, "at": at,
+            }
             for inv in self._settled.values()
-        ]
+        ]  # fmt: skip
         write.add(SETTLE, SETTLED, rows)
         changes: Counter[UUID] = Counter()
         for inv in self._settled.values():
@@ -173,7 +176,7 @@ class Referrals:
         write.add(
             COUNT,
             {"user_id": "uuid", "change": "integer", "at": "timestamptz"},
-            [(inviter, change, at) for inviter, change in changes.items() if change],
+            [{"user_id": pk, "change": change, "at": at} for pk, change in changes.items() if change],
         )
 
     def _account(self, member_id: UUID) -> Account | None:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from loyalty.models import ParkedRefund
@@ -16,7 +16,8 @@ from svoykrug.money import ZERO
 Receipt = tuple[UUID, str]
 
 
-class NewTransaction(NamedTuple):
+@dataclass(slots=True)
+class NewTransaction:
     """A row of `transactions`; field names are its columns."""
 
     id: UUID

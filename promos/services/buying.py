@@ -55,7 +55,7 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
         )
     rules, issued = _move(checkout, request, row, account, tier, bill, settled, coupon)
     explanation = purchase_explanation(account=account, tier=tier, bill=bill, settled=settled, rules=rules)
-    row = row._replace(explanation=explanation)
+    row.explanation = explanation
     checkout.add(row).spent = spent
     return Outcome(Status.CREATED, row.id, row=row, coupons_issued=tuple(issued), max_redeemable=limit)
 

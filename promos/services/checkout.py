@@ -22,6 +22,7 @@ from loyalty.services.accounts import Account
 from loyalty.services.ledger import Ledger, open_ledger
 from loyalty.services.referrals import AlsoLock, Referrals
 from loyalty.services.transactions import (
+    COLUMNS,
     NewTransaction,
     Receipt,
     StoredTransaction,
@@ -83,7 +84,7 @@ def _transaction(outcome: Outcome) -> Transaction:
     """Return the stored row; of a new one from memory, just as the database would give it back."""
     if outcome.row is None:
         return Transaction.objects.get(pk=str(outcome.transaction_id))
-    values = outcome.row._asdict()
+    values = {name: getattr(outcome.row, name) for name in COLUMNS}
     values["member_id"] = values.pop("user_id")
     values["refund_of_id"] = values.pop("refund_of")
     transaction = Transaction(**values | {"explanation": as_jsonb(values["explanation"])})

@@ -91,6 +91,10 @@ class Coupons:
         self._converted[coupon_id] = None
 
     def write(self, write: Write, *, at: datetime) -> None:
-        rows = [(coupon.pk, str(coupon.status), coupon.valid_until, at) for coupon in self._changed.values()]
+        rows = [
+            {"id": coupon.pk, "status": coupon.status, "valid_until": coupon.valid_until, "at": at}
+            for coupon in self._changed.values()
+        ]
         write.add(CHANGE, CHANGED, rows)
-        write.add(CONVERT, {"id": "uuid", "transaction_id": "uuid"}, list(self._converted.items()))
+        converted = [{"id": pk, "transaction_id": key} for pk, key in self._converted.items()]
+        write.add(CONVERT, {"id": "uuid", "transaction_id": "uuid"}, converted)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
@@ -70,9 +69,9 @@ class Promises:
 
     def write(self, write: Write, *, at: datetime) -> None:
         """Add to a statement that the quotes are used and their bonuses are not set aside any more."""
-        kept: list[tuple[Any, ...]] = [(quote.pk, transaction_id, at) for quote, transaction_id in self._kept]
+        kept = [{"id": quote.pk, "transaction_id": key, "at": at} for quote, key in self._kept]
         write.add(KEEP, {"id": "uuid", "transaction_id": "uuid", "at": "timestamptz"}, kept)
-        holds = [(quote.hold_id, at) for quote, _ in self._kept if quote.hold_id]
+        holds = [{"id": quote.hold_id, "at": at} for quote, _ in self._kept if quote.hold_id]
         write.add(RELEASE, {"id": "uuid", "at": "timestamptz"}, holds)
 
 

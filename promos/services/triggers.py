@@ -47,7 +47,7 @@ class Triggers:
             self._chains[chain.source_business_id].append(chain)
         self._issued: dict[UUID, int] = defaultdict(int)
         self._coupons: list[Coupon] = []
-        self._assignments: list[tuple[Any, ...]] = []
+        self._assignments: list[dict[str, Any]] = []
 
     def fire(
         self, request: PurchaseRequest, *, transaction_id: UUID, tier: Tier, at: datetime
@@ -96,15 +96,12 @@ class Triggers:
         """Add coupons, assignments and the count against the chains' limits to a statement."""
         write.insert("coupons", COUPONS, [self._row(coupon) for coupon in self._coupons])
         write.insert("chain_assignments", ASSIGNMENTS, self._assignments)
-        write.add(COUNT_ISSUED, {"id": "uuid", "count": "integer"}, sorted(self._issued.items()))
+        issued = [{"id": chain_id, "count": count} for chain_id, count in self._issued.items()]
+        write.add(COUNT_ISSUED, {"id": "uuid", "count": "integer"}, issued)
 
-    def _row(self, coupon: Coupon) -> tuple[Any, ...]:
-        return (
-            coupon.pk, coupon.created_at, self.recorded_at, coupon.code, coupon.member_id,
-            coupon.business_id, coupon.chain_id, str(coupon.status), coupon.benefit, coupon.benefit_value,
-            coupon.benefit_text, coupon.min_amount, coupon.valid_from, coupon.valid_until,
-            coupon.issued_for_id,
-        )  # fmt: skip
+    def _row(self, coupon: Coupon) -> dict[str, Any]:
+        row = {str(field.column): getattr(coupon, field.attname) for field in Coupon._meta.concrete_fields}
+        return row | {"updated_at": self.recorded_at}
 
     def _refusal(
         self,
@@ -172,5 +169,10 @@ class Triggers:
             self._state.issued_on[chain.id, timezone.localdate(at)] += 1
         coupon_id = coupon.pk if coupon else None
         self._state.latest[chain.id, member_id] = Latest(coupon_id, valid_until)
-        self._assignments.append((uuid7(), at, chain.id, member_id, transaction_id, str(arm), coupon_id))
+        self._assignments.append(
+            {
+                "id": uuid7(), "created_at": at, "chain_id": chain.id, "user_id": member_id,
+                "trigger_id": transaction_id, "arm": arm, "coupon_id": coupon_id,
+            }
+        )  # fmt: skip
         return coupon

@@ -39,23 +39,22 @@ class Write:
         self._parts: list[str] = []
         self._rows: list[str] = []
 
-    def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert rows of values in the order of `columns`, which maps a column to its SQL type."""
+    def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Any]) -> None:
+        """Insert rows; `columns` maps a column to its SQL type."""
         names = ", ".join(columns)
         self.add(f"INSERT INTO {table} ({names}) SELECT {names} FROM {{rows}}", columns, rows)  # noqa: S608
 
-    def add(self, sql: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+    def add(self, sql: str, columns: Mapping[str, str], rows: Sequence[Any]) -> None:
         """Add a writing statement; `{rows}` in it stands for the rows as a table named `r`.
 
-        sql, columns  trusted text, never from a request; nothing is added without rows
+        sql, columns  trusted text, never from a request
+        rows          dicts or dataclasses with a value for each column; without rows nothing is added
         """
         if not rows:
             return
-        names = tuple(columns)
         types = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         self._parts.append(sql.format(rows=f"json_to_recordset(%s) AS r({types})"))
-        records = [dict(zip(names, row, strict=True)) for row in rows]
-        self._rows.append(orjson.dumps(records, default=str).decode())
+        self._rows.append(orjson.dumps(rows, default=str).decode())
 
     def execute(self) -> None:
         if not self._parts:
