@@ -9,7 +9,7 @@ from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
 from django.conf import settings
-from django.db.models import Min, Q, Sum
+from django.db.models import F, Min, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -231,6 +231,7 @@ class HistoryItem:
     kind         `purchase`, `refund`, or the kind of the ledger entry
     reason       of an entry: the kind of its lot (invitation, event, adjustment); else empty
     paid_rub     what the member paid, below zero on a refund; None for an entry
+    bonus        earned less spent; `earned` alone is what the purchase explains
     purchase_id  the purchase that explains it
     """
 
@@ -241,6 +242,7 @@ class HistoryItem:
     business: str
     paid_rub: Decimal | None
     bonus: Decimal
+    earned: Decimal
     purchase_id: UUID | None
 
 
@@ -270,9 +272,18 @@ class HistoryPage:
 
 
 def history(member_id: UUID, *, after: HistoryCursor | None = None, limit: int = 20) -> HistoryPage:
-    """Return purchases, refunds and the entries that belong to neither, as one list."""
+    """Return purchases, refunds and the entries that belong to neither, as one list.
+
+    Bonuses for an invitation name the newcomer's purchase, yet its own bonuses do not count them.
+    """
     purchases = Transaction.objects.filter(member_id=member_id)
-    entries = BonusEntry.objects.filter(member_id=member_id, transaction=None)
+    given = Q(lot__kind=BonusLot.Kind.REFERRAL, kind=BonusEntry.Kind.ACCRUAL)
+    undone = Q(
+        lot__kind=BonusLot.Kind.REFERRAL,
+        kind=BonusEntry.Kind.REVERSAL,
+        transaction__refund_of=F("lot__transaction"),
+    )
+    entries = BonusEntry.objects.filter(Q(transaction=None) | given | undone, member_id=member_id)
     if after is not None:
         # The first condition alone reads the index; the second only settles equal moments.
         older = Q(created_at__lte=after.at) & (Q(created_at__lt=after.at) | Q(pk__lt=after.id))
@@ -287,6 +298,7 @@ def history(member_id: UUID, *, after: HistoryCursor | None = None, limit: int =
             business=row.business.name,
             paid_rub=row.amount_paid,
             bonus=row.bonus_accrued - row.bonus_redeemed,
+            earned=row.bonus_accrued,
             purchase_id=row.refund_of_id or row.pk,
         )
         for row in purchases.select_related("business").order_by(*newest)[: limit + 1]
@@ -300,6 +312,7 @@ def history(member_id: UUID, *, after: HistoryCursor | None = None, limit: int =
             business=entry.lot.issuer.name,
             paid_rub=None,
             bonus=entry.amount,
+            earned=entry.amount,
             purchase_id=entry.lot.transaction_id,
         )
         for entry in entries.select_related("lot__issuer").order_by(*newest)[: limit + 1]
@@ -315,6 +328,7 @@ class PurchaseDetails:
     """A purchase with what came of it.
 
     available_from, expires_at  of the bonuses it brought; None if it brought none
+    gift_available_from         of the bonuses for joining by an invitation; None without them
     refunds                     oldest first
     """
 
@@ -322,6 +336,11 @@ class PurchaseDetails:
     refunds: list[Transaction]
     available_from: datetime | None
     expires_at: datetime | None
+    gift_available_from: datetime | None
+
+    @property
+    def is_refunded_whole(self) -> bool:
+        return not sum((refund.amount for refund in self.refunds), self.purchase.amount)
 
 
 def purchase_details(member_id: UUID, purchase_id: UUID) -> PurchaseDetails | None:
@@ -333,10 +352,13 @@ def purchase_details(member_id: UUID, purchase_id: UUID) -> PurchaseDetails | No
     )
     if purchase is None:
         return None
-    lot = BonusLot.objects.filter(transaction=purchase).order_by("pk").first()
+    # The inviter's bonuses name this purchase, too; they are not this member's to see.
+    lots = {lot.kind: lot for lot in BonusLot.objects.filter(transaction=purchase, member_id=member_id)}
+    lot, gift = lots.get(BonusLot.Kind.PURCHASE), lots.get(BonusLot.Kind.REFERRAL)
     return PurchaseDetails(
         purchase=purchase,
         refunds=list(purchase.refunds.order_by("created_at", "pk")),
         available_from=lot.available_from if lot else None,
         expires_at=lot.expires_at if lot else None,
+        gift_available_from=gift.available_from if gift else None,
     )

@@ -38,7 +38,7 @@ from loyalty.qr import qr_svg
 from loyalty.selectors import HistoryCursor, HistoryItem
 from loyalty.services import otp, presence
 from promos import selectors as promos
-from promos.wording import coupon_card, explained
+from promos.wording import coupon_card, explained, explained_refund
 from svoykrug.middleware import client_address
 
 RECENT_ITEMS = 5
@@ -302,10 +302,17 @@ def purchase(request: HttpRequest, purchase_id: UUID) -> HttpResponse:
     if details is None:
         raise Http404
     at, bought = timezone.now(), details.purchase
+    freed = (
+        promos.valid_coupon(bought.coupon_id, at=at)
+        if bought.coupon_id and details.is_refunded_whole
+        else None
+    )
     context: dict[str, Any] = {
         "details": details,
         "purchase": bought,
-        "explained": explained(bought.explanation, business=bought.business.name),
+        "explained": explained(bought.explanation, business=bought.business.name, lines=bought.lines),
+        "refunds": [explained_refund(refund, lines=bought.lines) for refund in details.refunds],
+        "freed": coupon_card(freed, at=at) if freed else None,
         "coupons": [coupon_card(coupon, at=at) for coupon in promos.coupons_of_purchase(bought.pk)],
         "is_pending": details.available_from is not None and details.available_from > at,
         "today": timezone.localdate(at),

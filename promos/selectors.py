@@ -32,6 +32,12 @@ def coupons_of_purchase(transaction_id: UUID) -> list[Coupon]:
     return list(coupons.select_related("business", "chain__source_business").order_by("pk"))
 
 
+def valid_coupon(coupon_id: UUID, *, at: datetime) -> Coupon | None:
+    """Return the coupon if it may still be redeemed."""
+    coupons = Coupon.objects.filter(pk=coupon_id, status=Coupon.Status.ISSUED, valid_until__gt=at)
+    return coupons.select_related("business", "chain__source_business").first()
+
+
 @dataclass(frozen=True, slots=True)
 class CouponCounts:
     """Coupons issued in a span of time, and how many of those were redeemed since."""

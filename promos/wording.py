@@ -1,4 +1,4 @@
-"""Coupons and stored explanations in the words that members read."""
+"""Coupons and stored explanations in the words that members and staff read."""
 
 import re
 from collections.abc import Iterator
@@ -12,8 +12,9 @@ from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 
+from loyalty.models import Transaction
 from loyalty.qr import qr_svg
-from loyalty.templatetags.money import percent, rub
+from loyalty.templatetags.money import bonus_words, percent, rub
 from promos.models import Benefit, Coupon
 from svoykrug.money import ZERO
 
@@ -110,32 +111,143 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the receipt and its part of the bill; roubles and bonuses for all of it."""
+
+    name: str
+    quantity: str
+    amount: Decimal
+    coupon_discount: Decimal
+    bonus_redeemed: Decimal
+    bonus_accrued: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainedPurchase:
+    """Why a purchase brought what it brought.
+
+    not_earning  roubles of goods that bring no bonuses
+    repaid       of its bonuses, what went towards a debt
+    risen        the tier that the member reached by it; empty if none
+    gift         bonuses for joining by an invitation, apart from those of the purchase
+    lines        empty where the receipt came without lines
+    """
+
     earn_base: Decimal
+    not_earning: Decimal
     steps: list[Step]
     missed: list[Missed]
+    repaid: Decimal
+    risen: str
+    gift: Decimal
+    lines: list[Line]
 
 
-def explained(explanation: dict[str, Any], *, business: str) -> ExplainedPurchase:
+def explained(
+    explanation: dict[str, Any], *, business: str, lines: list[dict[str, Any]] | None = None
+) -> ExplainedPurchase:
     """Put the explanation stored with a purchase into words.
+
+    lines  of the receipt as the till named them
 
     What it does not hold is not told: who is in the hold-out of a chain never learns it here.
     """
     rules = explanation.get("rules", [])
+    effects = {rule["rule"]: Decimal(rule["effect"]) for rule in rules if rule["applied"]}
+    params = {rule["rule"]: rule["params"] for rule in rules if rule["applied"]}
     return ExplainedPurchase(
         earn_base=Decimal(explanation.get("earn_base", ZERO)),
+        not_earning=Decimal(params["no_earn"]["amount"]) if "no_earn" in params else ZERO,
         steps=[step for rule in rules if rule["applied"] for step in _steps(rule, explanation)],
         missed=[missed for rule in rules if not rule["applied"] for missed in _missed(rule, business)],
+        repaid=-effects.get("debt", ZERO),
+        risen=_tier_name(params["tier_rise"]["names"]) if "tier_rise" in params else "",
+        gift=effects.get("referral", ZERO),
+        lines=_lines(lines or [], explanation.get("lines", [])),
     )
+
+
+def _lines(named: list[dict[str, Any]], shares: list[dict[str, str]]) -> list[Line]:
+    # Purchases recorded before lines were settled hold none.
+    return [
+        Line(
+            name=line_name(line, number),
+            quantity=_plain(Decimal(str(line["quantity"]))) if line.get("quantity") else "",
+            amount=Decimal(share["amount"]),
+            coupon_discount=Decimal(share["coupon_discount"]),
+            bonus_redeemed=Decimal(share["bonus_redeemed"]),
+            bonus_accrued=Decimal(share["bonus_accrued"]),
+        )
+        for number, (line, share) in enumerate(zip(named, shares, strict=False), start=1)
+    ]
+
+
+def line_name(line: dict[str, Any], number: int) -> str:
+    """Return what the till calls the line, or its number on the receipt."""
+    named = line.get("name") or line.get("category") or line.get("sku")
+    return str(named) if named else gettext("Line %(number)d") % {"number": number}
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRefund:
+    """What a refund did to the member's bonuses.
+
+    lines  what was given back, where it was by line
+    """
+
+    at: datetime
+    paid_rub: Decimal
+    steps: list[Step]
+    lines: list[str]
+
+
+def explained_refund(refund: Transaction, *, lines: list[dict[str, Any]] | None = None) -> ExplainedRefund:
+    """Put a stored refund into words.
+
+    lines  of the purchase's receipt as the till named them
+    """
+    named = lines or []
+    return ExplainedRefund(
+        at=refund.created_at,
+        paid_rub=-refund.amount_paid,
+        steps=list(_refund_steps(refund.explanation)),
+        lines=[
+            line_name(named[part["line"] - 1] if part["line"] <= len(named) else {}, part["line"])
+            for part in refund.lines or []
+            if "line" in part
+        ],
+    )
+
+
+def _refund_steps(explanation: dict[str, Any]) -> Iterator[Step]:
+    sums = {name: Decimal(text) for name, text in explanation.get("refund", {}).items()}
+    if restored := sums.get("restored"):
+        yield Step(gettext("The bonuses you paid with are yours again"), restored)
+    if taken := sums.get("taken_back"):
+        yield Step(gettext("Bonuses of the purchase taken back"), -taken)
+    if expired := sums.get("expired"):
+        words = {"sum": bonus_words(expired)}
+        yield Step(gettext("%(sum)s of the purchase had run out already: nothing to take") % words, ZERO)
+    if debt := sums.get("debt"):
+        yield Step(gettext("Already spent, so owed: new bonuses cover it first"), -debt)
+    if written_off := sums.get("written_off"):
+        words = {"sum": bonus_words(written_off)}
+        yield Step(gettext("%(sum)s already spent: we let it be") % words, ZERO)
+    for rule in explanation.get("rules", []):
+        if rule["rule"] == "referral" and rule["applied"]:
+            yield Step(gettext("Gift for joining by an invitation taken back"), Decimal(rule["effect"]))
+
+
+def _tier_name(names: dict[str, str]) -> str:
+    return names["name_en"] if (get_language() or "").startswith("en") else names["name"]
 
 
 def _steps(rule: dict[str, Any], explanation: dict[str, Any]) -> Iterator[Step]:
     effect, params = Decimal(rule["effect"]), rule["params"]
     if rule["rule"] == "tier":
         tier = explanation["tier"]
-        name = tier["name_en"] if (get_language() or "").startswith("en") else tier["name"]
         words = {
-            "tier": name,
+            "tier": _tier_name(tier),
             "percent": percent(Decimal(tier["percent"])),
             "sum": rub(Decimal(explanation["earn_base"])),
         }
@@ -147,8 +259,6 @@ def _steps(rule: dict[str, Any], explanation: dict[str, Any]) -> Iterator[Step]:
         yield Step(gettext("Coupon: a gift, %(gift)s") % {"gift": params["text"]}, effect)
     elif rule["rule"] == "limit":
         yield Step(gettext("Limit of bonuses for one purchase"), effect)
-    elif rule["rule"] == "debt":
-        yield Step(gettext("Went towards the debt after a refund"), effect)
 
 
 def _missed(rule: dict[str, Any], business: str) -> Iterator[Missed]:

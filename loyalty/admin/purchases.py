@@ -131,19 +131,35 @@ def _goods(lines: list[dict[str, Any]]) -> Iterator[str]:
 def _reasons(row: Transaction) -> Iterator[SafeString | str]:
     """Say in words why the purchase brought what it brought, and what did not come and why."""
     if refund := row.explanation.get("refund"):
-        yield gettext("Taken back: %(sum)s.") % {"sum": bonus_words(Decimal(refund["taken_back"]))}
-        if debt := Decimal(refund["debt"]):
-            yield gettext("The member had spent the rest, so a debt remains: %(sum)s.") % {
-                "sum": bonus_words(debt)
-            }
-        if written_off := Decimal(refund["written_off"]):
-            yield gettext("Written off: %(sum)s.") % {"sum": bonus_words(written_off)}
+        yield from _refund_reasons({name: Decimal(text) for name, text in refund.items()})
         return
     words = explained(row.explanation, business=row.business.name)
+    if words.not_earning:
+        yield gettext("Goods that bring no bonuses: %(sum)s.") % {"sum": rub(words.not_earning)}
     for step in words.steps:
-        yield format_html("{}: <b>{}</b>", step.text, signed_bonus(step.effect))
+        yield format_html("{}: <b>{}</b>", step.text, signed_bonus(step.effect)) if step.effect else step.text
+    if words.repaid:
+        yield gettext("Of these, towards the member's debt: %(sum)s.") % {"sum": bonus_words(words.repaid)}
+    if words.gift:
+        yield gettext("For joining by an invitation: %(sum)s.") % {"sum": bonus_words(words.gift)}
+    if words.risen:
+        yield gettext("The member rose to the tier “%(tier)s”.") % {"tier": words.risen}
     for missed in words.missed:
         yield format_html("{}: {}", missed.text, missed.missing)
+
+
+def _refund_reasons(sums: dict[str, Decimal]) -> Iterator[str]:
+    if restored := sums.get("restored"):
+        yield gettext("Returned to the member: %(sum)s.") % {"sum": bonus_words(restored)}
+    yield gettext("Taken back: %(sum)s.") % {"sum": bonus_words(sums["taken_back"])}
+    if expired := sums.get("expired"):
+        yield gettext("Had run out before: %(sum)s.") % {"sum": bonus_words(expired)}
+    if debt := sums["debt"]:
+        yield gettext("The member had spent the rest, so a debt remains: %(sum)s.") % {
+            "sum": bonus_words(debt)
+        }
+    if written_off := sums["written_off"]:
+        yield gettext("Written off: %(sum)s.") % {"sum": bonus_words(written_off)}
 
 
 @admin.register(ParkedRefund)
