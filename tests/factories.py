@@ -105,7 +105,7 @@ def give_bonuses(
     lot.expires_at = expires_at or lot.expires_at
     if left is not None:
         ledger.reverse(
-            account, own=[lot], purchase_id=None, refund_id=None, amount=lot.remaining - Decimal(left),
+            account, own=[lot], refund_id=None, amount=lot.remaining - Decimal(left),
             expired=Decimal(0), at=at,
         )  # fmt: skip
     write = Write()
