@@ -63,14 +63,17 @@ class MeOut(serializers.Serializer[Any]):
 
 
 class BalanceOut(serializers.Serializer[Any]):
-    """Bonuses now. `expiring` is the part of `available` that lapses within 30 days."""
+    """The member's bonuses now."""
 
-    available = MoneyOut()
-    pending = MoneyOut()
-    debt = MoneyOut()
-    expiring = MoneyOut()
-    expiring_on = serializers.DateTimeField(allow_null=True)
-    next_available_on = serializers.DateTimeField(allow_null=True)
+    available = MoneyOut(help_text="May be spent now.")
+    held = MoneyOut(help_text="Set aside by quotes for purchases under way, beside `available`.")
+    pending = MoneyOut(help_text="Given, to be spent later.")
+    debt = MoneyOut(help_text="Taken back by refunds after they were spent; new bonuses repay it first.")
+    expiring = MoneyOut(help_text="Lapses within 30 days unless it is spent.")
+    expiring_on = serializers.DateTimeField(allow_null=True, help_text="When the first of these lapse.")
+    next_available_on = serializers.DateTimeField(
+        allow_null=True, help_text="When the first of `pending` may be spent."
+    )
 
 
 class CodeOut(serializers.Serializer[Any]):

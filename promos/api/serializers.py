@@ -229,15 +229,21 @@ class RefundOut(TransactionOut):
     """A refund, and what became of the purchase's bonuses."""
 
     restored = serializers.SerializerMethodField(help_text="Spent bonuses that the member has again.")
-    taken_back = serializers.SerializerMethodField()
-    debt = serializers.SerializerMethodField()
-    written_off = serializers.SerializerMethodField()
+    taken_back = serializers.SerializerMethodField(help_text="Of the purchase's bonuses.")
+    expired = serializers.SerializerMethodField(help_text="Had lapsed before, so nothing was there to take.")
+    debt = serializers.SerializerMethodField(help_text="Spent already; the member's next bonuses repay it.")
+    written_off = serializers.SerializerMethodField(
+        help_text="Spent already and beyond what a member of the tier may owe; charged to the business."
+    )
 
     def get_restored(self, row: Transaction) -> str:
         return row.explanation["refund"].get("restored", "0.00")
 
     def get_taken_back(self, row: Transaction) -> str:
         return row.explanation["refund"]["taken_back"]
+
+    def get_expired(self, row: Transaction) -> str:
+        return row.explanation["refund"].get("expired", "0.00")
 
     def get_debt(self, row: Transaction) -> str:
         return row.explanation["refund"]["debt"]

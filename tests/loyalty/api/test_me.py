@@ -39,7 +39,7 @@ def test_me_tells_the_members_own_data(member):
 
 def test_balance_of_a_member_without_purchases_is_zero(member):
     assert signed_in(member).get("me/balance").json() == {
-        "available": "0.00", "pending": "0.00", "debt": "0.00", "expiring": "0.00",
+        "available": "0.00", "held": "0.00", "pending": "0.00", "debt": "0.00", "expiring": "0.00",
         "expiring_on": None, "next_available_on": None,
     }  # fmt: skip
 
