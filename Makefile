@@ -42,6 +42,10 @@ stop: ## stop the embedded servers; the data stay
 test: .venv/.development ## run every test against real servers: make test [ARGS="tests/loyalty -k tier"]
 	@$(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 $(NO_SKIPS) $(ARGS)
 
+.PHONY: prove
+prove: .venv/.development ## prove the ledger at length, by random lives, races and kills; half an hour
+	@PROVE=full $(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 tests/model tests/races tests/crashes $(ARGS)
+
 .PHONY: bench
 bench: .venv/.runtime ## measure speed beside a yardstick of the same run: make bench [ONLY=NAME,NAME]
 	@$(MANAGE) services exec -- $(BIN)/python -m tests.bench --only "$(ONLY)"
