@@ -27,8 +27,12 @@ class Tier:
 
 @dataclass(slots=True)
 class Lot:
-    """A lot while a call decides, under its member's lock. `remaining` moves with the decisions."""
+    """A lot while a call decides, under its member's lock. `remaining` moves with the decisions.
 
+    before  what was left when the call began, once it has moved; None too for a lot that is new
+    """
+
+    member_id: UUID
     id: UUID
     kind: str
     issuer_id: UUID
@@ -37,6 +41,8 @@ class Lot:
     remaining: Decimal
     available_from: datetime
     expires_at: datetime
+    before: Decimal | None = None
+    is_new: bool = False
 
     def spendable(self, at: datetime) -> bool:
         return self.remaining > 0 and self.available_from <= at < self.expires_at

@@ -234,7 +234,7 @@ REST_FRAMEWORK = {
     # A view that forgets to say who may call it lets nobody in but the authenticated.
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["svoykrug.json_parser.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["svoykrug.json_renderer.FastJSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "svoykrug.pagination.NewestFirst",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "svoykrug.problems.exception_handler",

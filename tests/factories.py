@@ -101,7 +101,7 @@ def give_bonuses(
         account, issuer_id=issuer.pk, transaction_id=None, amount=Decimal(amount), at=at, pending_days=wait,
         kind=kind,
     )  # fmt: skip
-    [(_, lot)] = ledger.opened.values()
+    [lot] = ledger.opened
     lot.expires_at = expires_at or lot.expires_at
     if left is not None:
         ledger.reverse(

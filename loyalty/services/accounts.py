@@ -60,6 +60,7 @@ class Account:
     member_id: UUID
     tier: Tier
     invited_by: UUID | None = None
+    touched: bool = False
     total: Decimal = ZERO
     pending: Decimal = ZERO
     debt: Decimal = ZERO
@@ -116,9 +117,9 @@ class Account:
 
 
 def load_lots(accounts: dict[UUID, Account], rows: Rows) -> None:
-    for member_id, *values in rows:
-        if account := accounts.get(member_id):
-            account.keep(Lot(*values))
+    for row in rows:
+        if account := accounts.get(row[0]):
+            account.keep(Lot(*row))
 
 
 def load_balances(accounts: dict[UUID, Account], rows: Rows) -> None:

@@ -59,10 +59,9 @@ class Ledger:
         self.recorded_at = recorded_at
         self.entries: list[dict[str, Any]] = []
         self.tier_changes: list[dict[str, Any]] = []
-        self.opened: dict[UUID, tuple[UUID, Lot]] = {}
-        # Stored lots that move: what was left of them before, and whose they are.
-        self.moved: dict[UUID, tuple[UUID, Lot, Decimal]] = {}
-        self.touched: dict[UUID, Account] = {}
+        self.opened: list[Lot] = []
+        # Stored lots that move.
+        self.moved: list[Lot] = []
         # What of a purchase's own bonuses lapsed unspent during this call.
         self.lapsed: dict[UUID, Decimal] = {}
 
@@ -149,6 +148,7 @@ class Ledger:
             return ZERO
         repaid = min(account.debt, amount)
         lot = Lot(
+            member_id=account.member_id,
             id=uuid7(),
             kind=kind,
             issuer_id=issuer_id,
@@ -159,8 +159,9 @@ class Ledger:
             expires_at=lot_expiry(
                 at, lifetime_days=settings.LOT_LIFETIME_DAYS, zone=timezone.get_default_timezone()
             ),
+            is_new=True,
         )
-        self.opened[lot.id] = account.member_id, lot
+        self.opened.append(lot)
         self._move(account, lot, amount, Kind.ACCRUAL, transaction_id, at)
         if repaid:
             self._move(account, lot, -repaid, Kind.DEBT_REPAYMENT, transaction_id, at)
@@ -272,7 +273,7 @@ class Ledger:
             return None
         needs = self.needs_turnover(account, paid, at=at)
         account.turnover_bound += paid
-        self.touched[account.member_id] = account
+        account.touched = True
         if not needs:
             return None
         assert account.paid is not None, "the caller loads what needs_turnover asks for"
@@ -316,8 +317,9 @@ class Ledger:
         honoured_by: UUID | None = None,
     ) -> None:
         """Change what is left of a lot and enter it."""
-        if lot.id not in self.opened and lot.id not in self.moved:
-            self.moved[lot.id] = account.member_id, lot, lot.remaining
+        if lot.before is None and not lot.is_new:
+            lot.before = lot.remaining
+            self.moved.append(lot)
         lot.remaining += change
         account.total += change
         if lot.available_from > self.recorded_at:
@@ -337,7 +339,7 @@ class Ledger:
         honoured_by: UUID | None = None,
     ) -> None:
         account.entries += 1
-        self.touched[account.member_id] = account
+        account.touched = True
         self.entries.append(
             {
                 "id": uuid7(), "created_at": at, "lot_id": lot.id, "user_id": account.member_id, "kind": kind,

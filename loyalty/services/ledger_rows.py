@@ -7,6 +7,7 @@ from uuid import UUID
 from loyalty.rules import Lot
 from svoykrug.db.models import uuid7
 from svoykrug.db.sql import Write
+from svoykrug.money import ZERO
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -62,10 +63,10 @@ RAISE_TIERS = """
 
 def write_ledger(ledger: "Ledger", write: Write) -> None:
     """Add lots, entries, balances and tiers of the ledger to the statement."""
-    write.insert("bonus_lots", LOTS, [_lot(ledger, *opened) for opened in ledger.opened.values()])
+    write.insert("bonus_lots", LOTS, [_lot(ledger, lot) for lot in ledger.opened])
     moved = [
-        {"id": lot.id, "change": lot.remaining - before, "expires_at": lot.expires_at}
-        for _, lot, before in ledger.moved.values()
+        {"id": lot.id, "change": lot.remaining - (lot.before or ZERO), "expires_at": lot.expires_at}
+        for lot in ledger.moved
     ]
     write.add(MOVE_LOTS, MOVED_LOTS, moved)
     write.add(STORE_BALANCES, BALANCES, _balances(ledger))
@@ -76,9 +77,9 @@ def write_ledger(ledger: "Ledger", write: Write) -> None:
     write.add(RAISE_TIERS, RISEN, list(risen.values()))
 
 
-def _lot(ledger: "Ledger", member_id: UUID, lot: Lot) -> dict[str, Any]:
+def _lot(ledger: "Ledger", lot: Lot) -> dict[str, Any]:
     return {
-        "id": lot.id, "created_at": ledger.recorded_at, "user_id": member_id, "issuer_id": lot.issuer_id,
+        "id": lot.id, "created_at": ledger.recorded_at, "user_id": lot.member_id, "issuer_id": lot.issuer_id,
         "transaction_id": lot.transaction_id, "kind": str(lot.kind), "accrued": lot.accrued,
         "remaining": lot.remaining, "available_from": lot.available_from, "expires_at": lot.expires_at,
     }  # fmt: skip
@@ -87,13 +88,12 @@ def _lot(ledger: "Ledger", member_id: UUID, lot: Lot) -> dict[str, Any]:
 def _balances(ledger: "Ledger") -> list[dict[str, Any]]:
     soonest: dict[UUID, datetime] = {}
     moved: dict[UUID, list[UUID]] = {}
-    lots = list(ledger.opened.values())
-    for member_id, lot, _ in ledger.moved.values():
-        moved.setdefault(member_id, []).append(lot.id)
-        lots.append((member_id, lot))
-    for member_id, lot in lots:
-        if lot.remaining and (member_id not in soonest or lot.expires_at < soonest[member_id]):
-            soonest[member_id] = lot.expires_at
+    for lot in ledger.moved:
+        moved.setdefault(lot.member_id, []).append(lot.id)
+    for lot in (*ledger.opened, *ledger.moved):
+        known = soonest.get(lot.member_id)
+        if lot.remaining and (known is None or lot.expires_at < known):
+            soonest[lot.member_id] = lot.expires_at
     return [
         {
             "id": uuid7(), "at": ledger.recorded_at, "user_id": account.member_id,
@@ -102,5 +102,6 @@ def _balances(ledger: "Ledger") -> list[dict[str, Any]]:
             "turnover_as_of": account.turnover_as_of, "soonest": soonest.get(account.member_id),
             "moved": moved.get(account.member_id, []),
         }
-        for account in ledger.touched.values()
+        for account in ledger.accounts.values()
+        if account.touched
     ]  # fmt: skip

@@ -295,7 +295,7 @@ class Checkout:
             outcome = buy(self, request)
         except DomainError as error:
             return Outcome(Status.REJECTED, error=error)
-        if request.external_id:
+        if request.external_id and (self.waiting or self.parked_for):
             self._apply_waiting(receipt_of(request))
         return outcome
 

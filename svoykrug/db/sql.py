@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import connection
@@ -18,12 +19,21 @@ def read(*queries: tuple[str, Sequence[Any]]) -> list[Rows]:
     if not queries:
         return []
     text = ";\n".join(sql for sql, _ in queries)
-    with connection.cursor() as cursor:
-        cursor.execute(text, [value for _, values in queries for value in values])
+    with connection.cursor() as wrapper:
+        wrapper.execute(text, [_plain(value) for _, values in queries for value in values])
+        # All answers are here by now; Django's wrapper around each further call costs more than it.
+        cursor = wrapper.cursor
         found = [cursor.fetchall()]
         while cursor.nextset():
             found.append(cursor.fetchall())
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a list of keys as the text of an array, which is many times quicker to hand over."""
+    if type(value) is list and value and type(value[0]) is UUID:
+        return "{" + ",".join(map(str, value)) + "}"
+    return value
 
 
 class Write:
