@@ -44,9 +44,6 @@ class Lot:
     before: Decimal | None = None
     is_new: bool = False
 
-    def spendable(self, at: datetime) -> bool:
-        return self.remaining > 0 and self.available_from <= at < self.expires_at
-
 
 @dataclass(frozen=True, slots=True)
 class TakeBack:
