@@ -52,6 +52,7 @@ from .triggers import Triggers
 # A twin of another member slips past the member's lock and meets the unique receipt instead; and
 # a decision may turn out to move the bonuses of one more member.
 TRIES = 4
+RECEIPT_INDEXES = "idx_transactions_external_unique", "idx_parked_refunds_external"
 
 
 def record_purchase(request: PurchaseRequest, *, at: datetime) -> tuple[Transaction, bool]:
@@ -116,7 +117,7 @@ def record_many(requests: Sequence[Request], *, at: datetime) -> list[Outcome]:
         except AlsoLock as more:
             also_lock |= more.members
         except IntegrityError as error:
-            receipt_taken = "idx_transactions_external_unique" in str(error)
+            receipt_taken = any(index in str(error) for index in RECEIPT_INDEXES)
             if not receipt_taken or attempt == TRIES - 1:
                 raise
         else:

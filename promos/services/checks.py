@@ -44,6 +44,9 @@ def _check_sums(request: PurchaseRequest | RefundRequest) -> None:
         check_amount(request.amount)
         if request.redeem:
             check_amount(request.redeem, "redeem")
+        # The amount may be a quote's and the lines the till's.
+        if request.lines and sum(Decimal(line["amount"]) for line in request.lines) != request.amount:
+            raise InvalidPurchase(_("The lines do not add up to the amount."), field="lines")
         return
     if (request.amount is None) == (not request.lines):
         raise InvalidPurchase(_("Give either the amount or the lines to refund."), field="amount")

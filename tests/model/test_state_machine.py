@@ -22,10 +22,12 @@ from loyalty.models import Referral
 from loyalty.selectors import wallet
 from loyalty.services.expiry import expire_bonuses
 from loyalty.services.tiers import review_tiers
+from loyalty.services.verification import verify_ledger
 from promos.models import Coupon as StoredCoupon
 from promos.services.checkout import record_purchase, record_refund
 from promos.services.purchases import LineRefund, PurchaseRequest, RefundRequest
 from promos.services.quotes import cancel_quote, make_quote
+from promos.services.replay import replay_purchases
 from svoykrug.errors import DomainError
 from tests.factories import NOON, BusinessFactory, CouponFactory, MemberFactory
 from tests.prove import at_length
@@ -36,7 +38,7 @@ from .rules import PARTS, TIERS, ZERO, Bill, Coupon, Member, Quote, Terms, World
 pytestmark = pytest.mark.django_db
 
 SEEDS = at_length(briefly=[1], full=[1, 2, 3, 4])
-SEQUENCES = at_length(briefly=25, full=500)
+SEQUENCES = at_length(briefly=25, full=600)
 STEPS = 30
 REWARDS_A_MONTH = 1
 
@@ -87,7 +89,14 @@ class Lives(RuleBasedStateMachine):
                 )
 
     def teardown(self):
-        self.happened.update(stored.happened(list(self.ids.values())))
+        try:
+            self.happened.update(stored.happened(list(self.ids.values())))
+            assert [finding for finding in verify_ledger(at=self.world.now) if finding.wrong] == []
+            assert [replay.differences for replay in replay_purchases() if replay.differences] == []
+        finally:
+            self.undo()
+
+    def undo(self):
         set_rollback(True)
         self.transaction.__exit__(None, None, None)
 

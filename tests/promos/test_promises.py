@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from loyalty.errors import PresenceCodeInvalid
-from loyalty.models import BonusLot, Referral
+from loyalty.errors import InvalidPurchase, PresenceCodeInvalid
+from loyalty.models import BonusLot, Referral, Transaction
 from loyalty.services.presence import issue_code
 from promos.models import Quote
 from promos.services.checkout import record_many, record_purchase
@@ -74,3 +74,14 @@ def test_many_newcomers_of_many_inviters_in_one_batch(business):
 
     assert set(Referral.objects.values_list("status", flat=True)) == {"rewarded"}
     assert BonusLot.objects.filter(kind="referral").count() == 12
+
+
+def test_lines_must_add_up_to_the_amount_of_the_quote(member, business):
+    quote = make_quote(purchase(member, business, None), hold=False, at=NOON).quote
+    lines = [{"amount": "999.00"}]
+
+    with pytest.raises(InvalidPurchase) as refusal:
+        record_purchase(purchase(member, business, lines=lines, quote_id=quote.pk), at=NOON)
+
+    assert refusal.value.field == "lines"
+    assert not Transaction.objects.exists()

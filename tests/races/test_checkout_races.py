@@ -9,12 +9,12 @@ from django.db.models import Sum
 
 from loyalty import locks
 from loyalty.errors import ExternalIdReused
-from loyalty.models import Bonus, BonusEntry, Transaction
+from loyalty.models import Bonus, BonusEntry, ParkedRefund, Transaction
 from promos.errors import CouponNotRedeemable
 from promos.models import Coupon
-from promos.services.checkout import record_purchase
+from promos.services.checkout import record_purchase, record_refund
 from promos.services.coupons import Coupons
-from promos.services.purchases import PurchaseRequest
+from promos.services.purchases import PurchaseRequest, RefundRequest
 from tests.factories import NOON, BusinessFactory, CouponFactory, MemberFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -57,6 +57,19 @@ def test_one_receipt_for_two_members_is_stored_for_one(at_once):
     refused = [result for result in results if isinstance(result, ExternalIdReused)]
     assert [refusal.details["fields"] for refusal in refused] == [["member"]]
     assert Transaction.objects.count() == 1
+
+
+def test_one_early_refund_for_two_members_is_parked_for_one(at_once):
+    business = BusinessFactory()
+
+    for number in range(5):  # Threads need not meet the first time.
+        requests = [
+            RefundRequest(business, f"R{number}", "1", D("10.00"), MemberFactory().pk) for _ in range(TILLS)
+        ]
+        results = at_once(*[lambda r=r: record_refund(r, at=NOON) for r in requests])
+
+        assert [type(result) for result in results].count(ExternalIdReused) == TILLS - 1
+        assert ParkedRefund.objects.filter(external_id=f"R{number}").count() == 1
 
 
 def test_purchases_of_one_member_at_once_all_reach_the_balance(at_once):
