@@ -12,6 +12,7 @@ from django.db.transaction import atomic, set_rollback
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -38,7 +39,7 @@ from .rules import PARTS, TIERS, ZERO, Bill, Coupon, Member, Quote, Terms, World
 pytestmark = pytest.mark.django_db
 
 SEEDS = at_length(briefly=[1], full=[1, 2, 3, 4])
-SEQUENCES = at_length(briefly=25, full=600)
+SEQUENCES = at_length(briefly=60, full=600)
 # Some sequences end sooner; together they make more than 30 each.
 STEPS = 36
 REWARDS_A_MONTH = 1
@@ -297,6 +298,42 @@ class Lives(RuleBasedStateMachine):
         self.world.parked[key] = [amount]
         self.buy(key, bill)
         assert stored.rows(stored.PARKED, list(self.ids.values())) == [(0,)]
+
+    @initialize(sums=st.lists(st.sampled_from([D(400), D(30_000), D(150_000)]), min_size=2, max_size=4))
+    def earlier_purchases(self, sums):
+        """Begin with something to spend, to owe and to lose."""
+        for number, sum_ in enumerate(sums):
+            member = ["Anna", "Gleb"][number % 2]
+            self.buy(self.key("P"), Bill(member, "plain", sum_, [], "", None, ZERO))
+            self.world.pass_time(timedelta(days=4))
+
+    @precondition(lambda self: self.world.purchases)
+    @rule(data=st.data(), share=shares)
+    def spend_and_give_back(self, data, share):
+        """Refund a purchase whose bonuses are gone: other lots, debt and write-off follow."""
+        key = data.draw(st.sampled_from([key for key, p in self.world.purchases.items()]))
+        self.spend_everything(self.world.purchases[key].bill.member, "gives nothing")
+        amount = part_of(self.world.purchases[key].left["amount"], share)
+        if amount <= self.world.purchases[key].left["amount"]:
+            assert self.refund(key, amount) is None
+            self.world.refund(key, self.world.parts_of_amount(key, amount))
+            self.world.purchases[key].by_amount = True
+
+    @rule(data=st.data(), off=st.sampled_from([timedelta(0), timedelta(0), timedelta(seconds=1)]))
+    def moment_comes(self, data, off):
+        """Go to the very moment when something begins or ends, or a second beyond it."""
+        world = self.world
+        lots = [lot for member in world.members.values() for lot in member.lots]
+        moments = {
+            *(lot.expires_at for lot in lots),
+            *(lot.available_from for lot in lots),
+            *(coupon.until for coupon in world.coupons.values()),
+            *(quote.until for quote in world.quotes.values()),
+            *(member.holds_until for member in world.members.values() if member.holds_until),
+            *(bought.at + timedelta(days=365) for bought in world.purchases.values()),
+        }
+        if coming := sorted(moment for moment in moments if moment > world.now):
+            world.pass_time(data.draw(st.sampled_from(coming)) - world.now + off)
 
     @rule()
     def nightly_expiry(self):
