@@ -4,6 +4,7 @@ Django acts on deletes in Python and leaves NO ACTION in the table, so raw SQL c
 erase what the models protect. docs/relationships.md lists every rule.
 """
 
+import time
 from typing import Any
 
 from django.db import models
@@ -12,6 +13,7 @@ from django.db.backends.postgresql import base, schema
 
 from svoykrug.db.postgresql import acting
 
+HEALTHY_FOR_SECONDS = 5.0
 DELETE_RULES = {
     models.CASCADE: "CASCADE",
     models.PROTECT: "RESTRICT",
@@ -39,6 +41,7 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = DatabaseSchemaEditor
+    _seen_healthy = -HEALTHY_FOR_SECONDS
 
     def get_connection_params(self) -> dict[str, Any]:
         return {**super().get_connection_params(), "cursor_factory": acting.Cursor}
@@ -48,6 +51,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # Django names no class of connection unless it pools them; ours adds methods only.
         connection.__class__ = acting.Connection
         return connection
+
+    def close_if_health_check_failed(self) -> None:
+        """Look after the connection every few seconds, not at each request: it costs a round trip.
+
+        Should the server restart in between, a worker answers one request 503 and connects anew.
+        """
+        now = time.monotonic()
+        if self.connection is None or now - self._seen_healthy < HEALTHY_FOR_SECONDS:
+            return
+        super().close_if_health_check_failed()
+        self._seen_healthy = now
 
     @property
     def queries_logged(self) -> bool:
