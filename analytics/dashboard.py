@@ -2,19 +2,22 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext, ngettext, pgettext
 
 from analytics.charts import BarChart, bar_chart, step_of
 from analytics.errors import ClickHouseUnavailable
 from analytics.periods import CHOICES, Period, chosen_period
 from analytics.selectors import Step, Summary, freshness, summary, turnover_by
 from analytics.wording import share_words
+from loyalty.models import ParkedRefund
 from loyalty.templatetags.money import MINUS, grouped, percent, rub, whole
 from promos.models import CrossPromoChain
 from promos.selectors import chains_between, coupon_counts, with_results
@@ -50,12 +53,27 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         "as_of": freshness().as_of,
         "chains": _chains(scope.report_business_ids, period),
         "coupons": _coupons(scope.report_business_ids, period),
+        "overdue_refunds": _overdue_refunds(scope.report_business_ids, at=now),
     }
     try:
         context |= _numbers(scope.report_business_ids, period)
     except ClickHouseUnavailable:
         context["analytics_down"] = True
     return context
+
+
+def _overdue_refunds(business_ids: Collection[UUID] | None, *, at: datetime) -> str:
+    """Say how many refunds have waited too long for their purchase; nothing if none has."""
+    refunds = ParkedRefund.objects.overdue(at)
+    if business_ids is not None:
+        refunds = refunds.filter(business__in=business_ids)
+    if not (count := refunds.count()):
+        return ""
+    return ngettext(
+        "%(count)d refund has waited for its purchase for over %(days)d days.",
+        "%(count)d refunds have waited for their purchases for over %(days)d days.",
+        count,
+    ) % {"count": count, "days": settings.PARKED_REFUND_DAYS}
 
 
 def _numbers(business_ids: Collection[UUID] | None, period: Period) -> dict[str, Any]:

@@ -158,7 +158,8 @@ class ScopedAdmin(ModelAdmin):
         # read out, digit by digit, what the page hides.
         filters = {item if isinstance(item, str) else item[0] for item in self.list_filter
                    if isinstance(item, (str, tuple))}  # fmt: skip
-        return any(lookup == name or lookup.startswith(f"{name}__") for name in filters)
+        own = {getattr(item, "parameter_name", None) for item in self.list_filter}
+        return lookup in own or any(lookup == name or lookup.startswith(f"{name}__") for name in filters)
 
     def may_see_changes(self, request: HttpRequest, obj: Model) -> bool:
         """Say whether the journal of that row is theirs to read: of an own row, not of any they see."""

@@ -144,6 +144,7 @@ UNFOLD: dict[str, Any] = {
                 _report("admin:reports_rfm", _("RFM map"), "grid_view"),
                 _table("loyalty.Transaction", _("Purchases"), "receipt_long"),
                 _table("loyalty.ParkedRefund", _("Parked refunds"), "hourglass_empty"),
+                _table("promos.Quote", _("Quotes"), "request_quote"),
             ),
             _group(
                 _("Neighbours"),
@@ -157,6 +158,7 @@ UNFOLD: dict[str, Any] = {
                 _table("loyalty.BonusLot", _("Lots"), "savings"),
                 _table("loyalty.BonusEntry", _("Ledger entries"), "list_alt"),
                 _table("loyalty.StatusTier", _("Tiers"), "stairs"),
+                _table("loyalty.Referral", _("Invitations"), "person_add"),
             ),
             _group(
                 _("Business"),

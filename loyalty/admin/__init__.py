@@ -1,5 +1,5 @@
 """The staff's surface of businesses, members, purchases, bonuses and keys."""
 
-from . import journal, keys, ledger, partners, people, purchases, schedule
+from . import invitations, journal, keys, ledger, partners, people, purchases, schedule
 
-__all__ = ["journal", "keys", "ledger", "partners", "people", "purchases", "schedule"]
+__all__ = ["invitations", "journal", "keys", "ledger", "partners", "people", "purchases", "schedule"]

@@ -94,9 +94,6 @@ class AuditLogAdmin(UncountedAdmin):
     sortable_by = ()
     fields = readonly_fields = ("when", "where", "action", "who", "actor_id", "request_id", "all_columns")
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup == TableFilter.parameter_name or super().lookup_allowed(lookup, value, request)
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditLog], search_term: str
     ) -> tuple[QuerySet[AuditLog], bool]:

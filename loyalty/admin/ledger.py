@@ -1,15 +1,53 @@
 """Lots and ledger entries, to read: corrections are entries of their own, made by services."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 
 from loyalty.models import BonusEntry, BonusLot
 from loyalty.templatetags.money import grouped, signed_bonus
-from svoykrug.admin import OWNERS, UncountedAdmin
+from svoykrug.admin import OWNERS, UncountedAdmin, staff_scope
 from svoykrug.history import moment
+
+
+class EntryInline(TabularInline):
+    """What happened to the lot, oldest first; a business sees what `BonusEntryAdmin` shows it."""
+
+    model = BonusEntry
+    fields = readonly_fields = ("when", "kind", "change", "honoured_by")
+    ordering = ("position",)
+    extra = 0
+    can_delete = False
+    hide_title = True
+    verbose_name_plural = _("Entries of the lot")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BonusEntry]:
+        rows = super().get_queryset(request).select_related("honoured_by")
+        own = staff_scope(request.user).within(OWNERS)
+        return rows if own is None else rows.filter(Q(lot__issuer__in=own) | Q(honoured_by__in=own))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # The page of the lot itself decides.
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("when"))
+    def when(self, entry: BonusEntry) -> str:
+        return moment(entry.created_at)
+
+    @admin.display(description=_("bonuses"))
+    def change(self, entry: BonusEntry) -> str:
+        return signed_bonus(entry.amount)
 
 
 @admin.register(BonusLot)
@@ -25,6 +63,7 @@ class BonusLotAdmin(UncountedAdmin):
     sortable_by = ()
     fields = ("who", "issuer", "kind", "accrued", "remaining", "available_from", "expires_at", "receipt")
     readonly_fields = ("who", "receipt")
+    inlines = (EntryInline,)
 
     def narrow(self, rows: QuerySet[BonusLot], businesses: frozenset[UUID]) -> QuerySet[BonusLot]:
         """Keep lots that the businesses gave or honoured."""

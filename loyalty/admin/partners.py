@@ -2,12 +2,28 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.contrib.postgres.forms import SimpleArrayField
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from loyalty.models import Business, StatusTier
 from svoykrug.admin import NOBODY, OWNERS, ScopedAdmin, staff_scope
+
+
+class BusinessForm(forms.ModelForm):
+    no_earn_categories = SimpleArrayField(
+        forms.CharField(max_length=200),
+        label=_("Categories that earn nothing"),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_(
+            "As the till names them, in any case, separated by commas: tobacco, gift cards. A purchase or "
+            "line of such a category brings no bonuses; bonuses may still pay for it."
+        ),
+    )
 
 
 @admin.register(Business)
@@ -16,6 +32,7 @@ class BusinessAdmin(ScopedAdmin):
 
     business_paths = ("pk",)
     change_roles = OWNERS
+    form = BusinessForm
     meaning = _("A business of the circle: what customers read about it and on what terms it takes part.")
     list_display = ("name", "code", "category", "is_active", "can_accrue", "can_redeem")
     search_fields = ("name", "code__exact")
@@ -35,6 +52,7 @@ class BusinessAdmin(ScopedAdmin):
                     "point_price_rub",
                     "redemption_cap_percent",
                     "pending_days",
+                    "no_earn_categories",
                     "requires_presence_code",
                     "credit_limit_rub",
                     "stops_accrual_over_limit",

@@ -148,6 +148,8 @@ class MemberAdmin(UncountedAdmin):
             "available": now.available,
             "pending": now.pending,
         }
+        if now.held:
+            words += gettext(", %(held)s held by quotes") % {"held": now.held}
         return words if now.debt == ZERO else words + gettext(", debt %(debt)s") % {"debt": now.debt}
 
 

@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
+from unfold.decorators import display as label_display
 
 from loyalty.models import Business, ParkedRefund, Transaction
+from loyalty.models.transaction import ParkedRefundQuerySet
 from loyalty.templatetags.money import bonus_words, rub, signed_bonus
 from promos.wording import explained
 from svoykrug.admin import EVERYONE, ReadOnlyAdmin, UncountedAdmin, staff_scope
@@ -162,16 +166,36 @@ def _refund_reasons(sums: dict[str, Decimal]) -> Iterator[str]:
         yield gettext("Written off: %(sum)s.") % {"sum": bonus_words(written_off)}
 
 
+class WaitFilter(admin.SimpleListFilter):
+    title = _("wait")
+    parameter_name = "wait"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("long", gettext("over %(days)d days") % {"days": settings.PARKED_REFUND_DAYS})]
+
+    def queryset(self, request: HttpRequest, queryset: ParkedRefundQuerySet) -> ParkedRefundQuerySet:
+        return queryset.overdue(timezone.now()) if self.value() == "long" else queryset
+
+
 @admin.register(ParkedRefund)
 class ParkedRefundAdmin(ReadOnlyAdmin):
     meaning = _("Refunds that came before their purchase. Each is applied by itself when the purchase comes.")
-    list_display = ("external_id", "refund_of", "purchased_at", "business", "amount", "source")
+    list_display = ("external_id", "refund_of", "purchased_at", "business", "amount", "source", "waits")
     list_select_related = ("business",)
-    list_filter = (OwnBusinessFilter,)
+    list_filter = (WaitFilter, OwnBusinessFilter)
     search_fields = ("external_id__exact", "refund_of__exact")
     ordering = ("-id",)
-    fields = ("external_id", "refund_of", "purchased_at", "business", "who", "amount", "category", "source")
-    readonly_fields = ("who",)
+    fields = (
+        "external_id", "refund_of", "purchased_at", "business", "who", "amount", "category", "source",
+        "waits",
+    )  # fmt: skip
+    readonly_fields = ("who", "waits")
+
+    @label_display(description=_("waits"), label={"long": "danger", "short": "info"})
+    def waits(self, row: ParkedRefund) -> tuple[str, str]:
+        days = (timezone.now() - row.created_at).days
+        words = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
+        return ("long" if days >= settings.PARKED_REFUND_DAYS else "short"), words
 
     @admin.display(description=_("member"))
     def who(self, row: ParkedRefund) -> str:

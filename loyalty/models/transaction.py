@@ -1,5 +1,8 @@
 """Purchases and refunds."""
 
+from datetime import datetime, timedelta
+
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -124,6 +127,12 @@ class Transaction(Record):
         return self.external_id or str(self.pk)
 
 
+class ParkedRefundQuerySet(models.QuerySet["ParkedRefund"]):
+    def overdue(self, at: datetime) -> "ParkedRefundQuerySet":
+        """Refunds that have waited for their purchase for `PARKED_REFUND_DAYS` by that moment."""
+        return self.filter(created_at__lte=at - timedelta(days=settings.PARKED_REFUND_DAYS))
+
+
 class ParkedRefund(Record):
     """A refund that came before its purchase; it is applied when the purchase comes."""
 
@@ -140,6 +149,8 @@ class ParkedRefund(Record):
     category = models.CharField(_("category"), max_length=200, blank=True)
     request_hash = models.CharField(max_length=64)
     source = models.CharField(_("source"), max_length=6, choices=Transaction.Source)
+
+    objects = ParkedRefundQuerySet.as_manager()
 
     class Meta:
         db_table = "parked_refunds"

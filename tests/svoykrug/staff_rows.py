@@ -9,17 +9,19 @@ from loyalty.models import (
     ApiKey,
     AuditLog,
     BonusEntry,
+    BonusHold,
     BonusLot,
     Business,
     ImportJob,
     ImportRejection,
     Member,
     ParkedRefund,
+    Referral,
     StaffMembership,
     StatusTier,
     Transaction,
 )
-from promos.models import Coupon, CrossPromoChain
+from promos.models import Coupon, CrossPromoChain, Quote
 from tests.factories import (
     NOON,
     BusinessFactory,
@@ -95,14 +97,25 @@ def open_shop(tag: str, *, code: str) -> Shop:
             business=business, member=customer, external_id=f"{tag}-parked", refund_of=f"{tag}-none",
             amount=D("10.00"), purchased_at=NOON, category=f"{tag} category", request_hash=code, source="api",
         ),
+        Quote: Quote.objects.create(
+            business=business, member=customer, coupon=coupon, content={}, holds=True, expires_at=NOON,
+            promised={
+                "amount": "500.00", "coupon_discount": "0.00", "bonus_redeemed": "5.00",
+                "bonus_accrued": "15.00",
+            },
+            hold=BonusHold.objects.create(
+                business=business, member=customer, amount=D("5.00"), expires_at=NOON
+            ),
+        ),
         Event: Event.objects.create(
             organiser=customer, business=business, title=f"{tag} event", description=f"{tag} text",
             place=f"{tag} place", date=NOON,
         ),
         # Nobody but programme staff reads these.
         AuditLog: AuditLog.objects.create(
-            table_name="users", row_id=customer.pk, action="update", changes={"city": f"{tag} city"}
+            table_name="users", row_id=customer.pk, action="update", changes={"city": [None, f"{tag} city"]}
         ),
         StatusTier: StatusTier.objects.get(level=1),
+        Referral: Referral.objects.create(inviter=owner, newcomer=customer, code=f"{code}{tag}"[:16].upper()),
     }  # fmt: skip
     return Shop(business=business, owner=owner, cashier=cashier, rows=rows)

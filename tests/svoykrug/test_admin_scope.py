@@ -26,11 +26,12 @@ from loyalty.models import (
     ImportJob,
     Member,
     ParkedRefund,
+    Referral,
     StaffMembership,
     StatusTier,
     Transaction,
 )
-from promos.models import Coupon, CrossPromoChain
+from promos.models import Coupon, CrossPromoChain, Quote
 from tests.factories import MemberFactory, StaffFactory
 from tests.svoykrug.staff_rows import CANARY, Shop, open_shop
 
@@ -53,6 +54,8 @@ TABLE: dict[type, dict[str, str]] = {
     AuditLog: {"programme": "v"},
     CrossPromoChain: {"programme": "vac", "owner": "vac"},
     Coupon: {"programme": "v", "owner": "v"},
+    Quote: {"programme": "v", "owner": "v"},
+    Referral: {"programme": "v"},
     Event: {"programme": "v", "owner": "v"},
     **{model: {"programme": "v"} for model in ANALYTICS},
     **{model: {"programme": "vacd"} for model in SCHEDULES},
@@ -209,7 +212,8 @@ def test_autocomplete_answers_strangers_nothing(clients, other):
 
 
 @pytest.mark.parametrize("model", [Transaction, Coupon, StaffMembership, ParkedRefund, BonusEntry, BonusLot,
-                                   CrossPromoChain, Member], ids=lambda model: model.__name__)  # fmt: skip
+                                   CrossPromoChain, Member, Quote, Referral],
+                         ids=lambda model: model.__name__)  # fmt: skip
 def test_lists_ask_the_database_the_same_for_one_row_and_three(
     clients, own, model, django_assert_max_num_queries
 ):
