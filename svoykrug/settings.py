@@ -272,7 +272,11 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"in_production": {"()": "django.utils.log.RequireDebugFalse"}},
+    # Django prints errors in development only; elsewhere it would mail them to nobody.
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["in_production"]}},
     "loggers": {
+        "django.request": {"handlers": ["stderr"], "level": "ERROR"},
         # It prints a traceback for each failed connection; our own line says it in one.
         "clickhouse_driver": {"level": "CRITICAL"},
     },

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from svoykrug.embedded.ports import LOOPBACK, choose_port
 from tests.bench.machine import ROOT
 
 READY_SECONDS = 60
+# Of what the server said, when it did not answer as it should.
+LOG_SHOWN = 20000
 
 
 @contextmanager
@@ -28,13 +31,18 @@ def web_server() -> Iterator[int]:
         "PORT": str(port),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    process = subprocess.Popen(["sh", "-c", command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        _wait(process, port)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=READY_SECONDS)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(["sh", "-c", command], cwd=ROOT, env=environment, stderr=log)
+        try:
+            _wait(process, port)
+            yield port
+        except BaseException:
+            log.seek(0)
+            print(log.read().decode()[-LOG_SHOWN:], file=sys.stderr)
+            raise
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=READY_SECONDS)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:

@@ -5,6 +5,7 @@ import time
 import psycopg
 import pytest
 from django.db import OperationalError, connection
+from django.db.transaction import atomic
 
 from svoykrug.db.postgresql.base import HEALTHY_FOR_SECONDS
 
@@ -45,3 +46,15 @@ def test_one_looked_after_just_now_fails_once_and_is_opened_anew(dropped_connect
     connection.close_if_unusable_or_obsolete()
 
     assert ask() == (1,)
+
+
+def test_no_look_falls_into_the_end_of_a_transaction():
+    ask()
+    connection.health_check_enabled, connection.health_check_done = True, False
+    connection._seen_healthy = time.monotonic()
+
+    with atomic():
+        ask()
+        connection._seen_healthy = time.monotonic() - HEALTHY_FOR_SECONDS
+
+    assert connection.get_autocommit()

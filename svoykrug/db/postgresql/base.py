@@ -57,8 +57,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         Should the server restart in between, a worker answers one request 503 and connects anew.
         """
+        if self.connection is None or not self.health_check_enabled or self.health_check_done:
+            return
         now = time.monotonic()
-        if self.connection is None or now - self._seen_healthy < HEALTHY_FOR_SECONDS:
+        if now - self._seen_healthy < HEALTHY_FOR_SECONDS:
+            # Done for this request: Django asks again when a transaction ends, too late for a look.
+            self.health_check_done = True
             return
         super().close_if_health_check_failed()
         self._seen_healthy = now
