@@ -219,21 +219,30 @@ class CrossPromoChainAdmin(ScopedAdmin):
 @admin.register(Quote)
 class QuoteAdmin(UncountedAdmin):
     meaning = _("What tills were promised for a bill, for 15 minutes, and whether the purchase came.")
-    list_display = ("asked", "who", "business", "sum", "by_bonuses", "state", "expires_at")
-    list_select_related = ("member", "business", "hold")
+    list_display = ("asked", "who", "where", "sum", "by_bonuses", "state", "expires_at")
+    list_select_related = ("member", "business")
     list_filter = (OwnBusinessFilter,)
     sortable_by = ()
     fields = (
-        "asked", "business", "who", "sum", "discount", "by_bonuses", "bonuses", "coupon", "kept", "state",
+        "asked", "where", "who", "sum", "discount", "by_bonuses", "bonuses", "code", "kept", "state",
         "expires_at", "receipt",
     )  # fmt: skip
     readonly_fields = (
-        "asked", "who", "sum", "discount", "by_bonuses", "bonuses", "kept", "state", "receipt",
+        "asked", "where", "who", "sum", "discount", "by_bonuses", "bonuses", "code", "kept", "state",
+        "receipt",
     )  # fmt: skip
 
     @admin.display(description=_("asked"))
     def asked(self, quote: Quote) -> str:
         return moment(quote.created_at)
+
+    @admin.display(description=_("business"))
+    def where(self, quote: Quote) -> str:
+        return quote.business.name
+
+    @admin.display(description=_("coupon"))
+    def code(self, quote: Quote) -> str:
+        return str(quote.coupon or "—")
 
     @admin.display(description=_("member"))
     def who(self, quote: Quote) -> str:

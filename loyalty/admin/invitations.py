@@ -19,15 +19,15 @@ class ReferralAdmin(UncountedAdmin):
     meaning = _(
         "Who joined by whose code, and whether it was rewarded. The first large purchase rewards both."
     )
-    list_display = ("joined", "inviter", "newcomer", "code", "status", "why", "settled_at")
+    list_display = ("joined", "inviter", "newcomer", "code", "status", "why", "rewarded")
     list_select_related = ("inviter", "newcomer")
     list_filter = ("status", "reason", ("settled_at", RangeDateFilter))
     list_filter_submit = True
     search_fields = ("code__exact",)
     search_help_text = _("Code in full.")
     sortable_by = ()
-    fields = ("joined", "inviter", "newcomer", "code", "status", "why", "settled_at", "receipt")
-    readonly_fields = ("joined", "why", "receipt")
+    fields = ("joined", "inviter", "newcomer", "code", "status", "why", "rewarded", "receipt")
+    readonly_fields = ("joined", "why", "rewarded", "receipt")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         code = search_term.strip().upper().replace("-", "")
@@ -41,6 +41,12 @@ class ReferralAdmin(UncountedAdmin):
     def why(self, referral: Referral) -> str:
         reasons = dict(Referral.Reason.choices)
         return str(reasons.get(referral.reason, referral.reason)) or "—"
+
+    @admin.display(description=_("rewarded"))
+    def rewarded(self, referral: Referral) -> str:
+        # A refused one keeps the moment of its purchase, too.
+        came = referral.status in (Referral.Status.REWARDED, Referral.Status.VOIDED)
+        return moment(referral.settled_at) if came and referral.settled_at else "—"
 
     @admin.display(description=_("receipt"))
     def receipt(self, referral: Referral) -> str:

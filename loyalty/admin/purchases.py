@@ -194,7 +194,7 @@ class ParkedRefundAdmin(ReadOnlyAdmin):
     @label_display(description=_("waits"), label={"long": "danger", "short": "info"})
     def waits(self, row: ParkedRefund) -> tuple[str, str]:
         days = (timezone.now() - row.created_at).days
-        words = ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
+        words = ngettext("%(days)d day", "%(days)d days", days) % {"days": days} if days else gettext("today")
         return ("long" if days >= settings.PARKED_REFUND_DAYS else "short"), words
 
     @admin.display(description=_("member"))

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from loyalty.models import Member
 from loyalty.services import otp
 from promos.services.checkout import record_many
-from promos.services.purchases import PurchaseRequest
+from promos.services.purchases import LineRefund, PurchaseRequest, RefundRequest
 from tests.factories import BusinessFactory, ChainFactory, MemberFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
@@ -85,6 +85,25 @@ def member(db: None) -> Member:
 
 
 @pytest.fixture
+def large_one(member: Member) -> None:
+    """The newest purchase: of long lines, it lifts the member, and one of its lines came back."""
+    at = timezone.now()
+    shop = BusinessFactory(name="Лавка редких книг и старинных открыток у реки", no_earn_categories=["карты"])
+    lines = [
+        {"name": "Собрание сочинений в двадцати четырёх томах с иллюстрациями", "amount": "160000.00"},
+        {"name": "Подарочная-карта-без-единого-пробела-в-очень-длинном-названии", "category": "карты",
+         "amount": "3000.00"},
+    ]  # fmt: skip
+    record_many(
+        [
+            PurchaseRequest(shop, "large", member.pk, D("163000.00"), lines=lines, purchased_at=at),
+            RefundRequest(shop, "back", "large", lines=(LineRefund(1, D("100.00")),), purchased_at=at),
+        ],
+        at=at,
+    )
+
+
+@pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch, settings) -> list[str]:
     # Counters of codes hang on the secret; those of other tests are not ours.
     settings.SECRET_KEY = uuid.uuid4().hex
@@ -133,6 +152,23 @@ def test_from_the_phone_to_the_reason_of_a_bonus(live_server, member, sent, chro
 
     page.get_by_role("button", name="Выйти").click()
     expect(page.get_by_label("Телефон")).to_be_visible()
+    assert (watch.complaints, watch.foreign) == ([], [])
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_purchase_of_many_words_stays_within_the_screen(live_server, large_one, sent, chromium, width):
+    context = chromium.new_context(
+        viewport={"width": width, "height": 740}, locale="ru-RU", color_scheme="dark"
+    )
+    watch, page = Watch(context, urlsplit(live_server.url).netloc), context.new_page()
+    sign_in(page, live_server.url, sent)
+
+    page.get_by_role("link", name="почему 4 800?").click()
+    expect(page.get_by_role("heading", name="По позициям")).to_be_visible()
+    expect(page.get_by_text("Вы теперь «Друг»")).to_be_visible()
+    expect(page.get_by_text("Бонусы за эту покупку списаны")).to_be_visible()
+    assert sideways(page) == 0
     assert (watch.complaints, watch.foreign) == ([], [])
     context.close()
 
