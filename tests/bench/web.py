@@ -38,7 +38,7 @@ def web_server() -> Iterator[int]:
             yield port
         except BaseException:
             log.seek(0)
-            print(log.read().decode()[-LOG_SHOWN:], file=sys.stderr)
+            sys.stderr.write(log.read().decode()[-LOG_SHOWN:])
             raise
         finally:
             process.send_signal(signal.SIGTERM)
