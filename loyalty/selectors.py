@@ -2,19 +2,19 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
 from django.conf import settings
-from django.db.models import F, Min, Q, Sum
+from django.db.models import Min, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from loyalty.errors import MemberNotFound
-from loyalty.models import Bonus, BonusEntry, BonusHold, BonusLot, Member, StatusTier, TierChange, Transaction
+from loyalty.models import Bonus, BonusHold, BonusLot, Member, StatusTier, TierChange, Transaction
 from svoykrug.db.sql import read
 from svoykrug.money import ZERO
 
@@ -222,143 +222,3 @@ def find_member(
 
 def _no_such_member() -> MemberNotFound:
     return MemberNotFound(_("No member has this phone or card number."), field="member")
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryItem:
-    """A purchase, a refund, or a change of bonuses that belongs to neither.
-
-    kind         `purchase`, `refund`, or the kind of the ledger entry
-    reason       of an entry: the kind of its lot (invitation, event, adjustment); else empty
-    paid_rub     what the member paid, below zero on a refund; None for an entry
-    bonus        earned less spent; `earned` alone is what the purchase explains
-    purchase_id  the purchase that explains it
-    """
-
-    id: UUID
-    at: datetime
-    kind: str
-    reason: str
-    business: str
-    paid_rub: Decimal | None
-    bonus: Decimal
-    earned: Decimal
-    purchase_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryCursor:
-    """The last item of a page; the next page begins after it."""
-
-    at: datetime
-    id: UUID
-
-    def __str__(self) -> str:
-        return f"{self.at.astimezone(UTC):%Y%m%dT%H%M%S%f}-{self.id.hex}"
-
-    @classmethod
-    def parse(cls, text: str) -> "HistoryCursor":
-        """Raises ValueError for a text that no page has given out."""
-        at, _, key = text.partition("-")
-        return cls(datetime.strptime(at, "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC), UUID(hex=key))
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPage:
-    """Newest first. `after` is the cursor of the next page, None on the last one."""
-
-    items: list[HistoryItem]
-    after: HistoryCursor | None
-
-
-def history(member_id: UUID, *, after: HistoryCursor | None = None, limit: int = 20) -> HistoryPage:
-    """Return purchases, refunds and the entries that belong to neither, as one list.
-
-    Bonuses for an invitation name the newcomer's purchase, yet its own bonuses do not count them.
-    """
-    purchases = Transaction.objects.filter(member_id=member_id)
-    given = Q(lot__kind=BonusLot.Kind.REFERRAL, kind=BonusEntry.Kind.ACCRUAL)
-    undone = Q(
-        lot__kind=BonusLot.Kind.REFERRAL,
-        kind=BonusEntry.Kind.REVERSAL,
-        transaction__refund_of=F("lot__transaction"),
-    )
-    entries = BonusEntry.objects.filter(Q(transaction=None) | given | undone, member_id=member_id)
-    if after is not None:
-        # The first condition alone reads the index; the second only settles equal moments.
-        older = Q(created_at__lte=after.at) & (Q(created_at__lt=after.at) | Q(pk__lt=after.id))
-        purchases, entries = purchases.filter(older), entries.filter(older)
-    newest = ("-created_at", "-pk")
-    items = [
-        HistoryItem(
-            id=row.pk,
-            at=row.created_at,
-            kind=row.kind,
-            reason="",
-            business=row.business.name,
-            paid_rub=row.amount_paid,
-            bonus=row.bonus_accrued - row.bonus_redeemed,
-            earned=row.bonus_accrued,
-            purchase_id=row.refund_of_id or row.pk,
-        )
-        for row in purchases.select_related("business").order_by(*newest)[: limit + 1]
-    ]
-    items += [
-        HistoryItem(
-            id=entry.pk,
-            at=entry.created_at,
-            kind=entry.kind,
-            reason=entry.lot.kind,
-            business=entry.lot.issuer.name,
-            paid_rub=None,
-            bonus=entry.amount,
-            earned=entry.amount,
-            purchase_id=entry.lot.transaction_id,
-        )
-        for entry in entries.select_related("lot__issuer").order_by(*newest)[: limit + 1]
-    ]
-    items.sort(key=lambda item: (item.at, item.id), reverse=True)
-    page = items[:limit]
-    last = HistoryCursor(page[-1].at, page[-1].id) if len(items) > limit else None
-    return HistoryPage(items=page, after=last)
-
-
-@dataclass(frozen=True, slots=True)
-class PurchaseDetails:
-    """A purchase with what came of it.
-
-    available_from, expires_at  of the bonuses it brought; None if it brought none
-    gift_available_from         of the bonuses for joining by an invitation; None without them
-    refunds                     oldest first
-    """
-
-    purchase: Transaction
-    refunds: list[Transaction]
-    available_from: datetime | None
-    expires_at: datetime | None
-    gift_available_from: datetime | None
-
-    @property
-    def is_refunded_whole(self) -> bool:
-        return not sum((refund.amount for refund in self.refunds), self.purchase.amount)
-
-
-def purchase_details(member_id: UUID, purchase_id: UUID) -> PurchaseDetails | None:
-    """Return the member's own purchase, or None: another's is as unknown as one that never was."""
-    purchase = (
-        Transaction.objects.select_related("business")
-        .filter(member_id=member_id, pk=purchase_id, kind=Transaction.Kind.PURCHASE)
-        .first()
-    )
-    if purchase is None:
-        return None
-    # The inviter's bonuses name this purchase, too; they are not this member's to see.
-    lots = {lot.kind: lot for lot in BonusLot.objects.filter(transaction=purchase, member_id=member_id)}
-    lot, gift = lots.get(BonusLot.Kind.PURCHASE), lots.get(BonusLot.Kind.REFERRAL)
-    return PurchaseDetails(
-        purchase=purchase,
-        refunds=list(purchase.refunds.order_by("created_at", "pk")),
-        available_from=lot.available_from if lot else None,
-        expires_at=lot.expires_at if lot else None,
-        gift_available_from=gift.available_from if gift else None,
-    )

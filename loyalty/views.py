@@ -21,7 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
-from loyalty import selectors
+from loyalty import selectors, statement
 from loyalty.backends import PHONE_CODE
 from loyalty.errors import (
     CodeNotDelivered,
@@ -35,7 +35,6 @@ from loyalty.invitations import find_inviter, friends, invitations, normalise_co
 from loyalty.models import Member
 from loyalty.phones import readable_phone
 from loyalty.qr import qr_svg
-from loyalty.selectors import HistoryCursor, HistoryItem
 from loyalty.services import otp, presence
 from promos import selectors as promos
 from promos.wording import coupon_card, explained, explained_refund
@@ -174,7 +173,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "ring": int(progress.share * 100),
         "coupons": [coupon_card(coupon, at=at) for coupon in newest],
         "coupon_count": len(coupons),
-        "recent": selectors.history(member.pk, limit=RECENT_ITEMS).items,
+        "recent": statement.history(member.pk, limit=RECENT_ITEMS).items,
         "today": timezone.localdate(at),
     }
     return render(request, "member/home.html", context)
@@ -255,7 +254,7 @@ def _code_card(member: Member, *, at: datetime) -> CodeCard | None:
 @dataclass(frozen=True, slots=True)
 class Day:
     date: date
-    items: list[HistoryItem]
+    items: list[statement.HistoryItem]
     # The page before ended within this day, so its heading is already there.
     continued: bool = False
 
@@ -264,7 +263,7 @@ class Day:
 @require_safe
 def history(request: HttpRequest) -> HttpResponse:
     after = _cursor(request.GET.get("after", ""))
-    page = selectors.history(request.user.pk, after=after)
+    page = statement.history(request.user.pk, after=after)
     partial = bool(request.htmx)  # type: ignore[attr-defined]
     context = {
         "days": _by_day(page.items, shown=after.at if after and partial else None),
@@ -275,16 +274,16 @@ def history(request: HttpRequest) -> HttpResponse:
     return render(request, "member/_history_days.html" if partial else "member/history.html", context)
 
 
-def _cursor(text: str) -> HistoryCursor | None:
+def _cursor(text: str) -> statement.HistoryCursor | None:
     if not text:
         return None
     try:
-        return HistoryCursor.parse(text)
+        return statement.HistoryCursor.parse(text)
     except ValueError:
         raise Http404 from None
 
 
-def _by_day(items: list[HistoryItem], *, shown: datetime | None) -> list[Day]:
+def _by_day(items: list[statement.HistoryItem], *, shown: datetime | None) -> list[Day]:
     days: list[Day] = []
     for item in items:
         day = timezone.localdate(item.at)
@@ -298,7 +297,7 @@ def _by_day(items: list[HistoryItem], *, shown: datetime | None) -> list[Day]:
 @login_required
 @require_safe
 def purchase(request: HttpRequest, purchase_id: UUID) -> HttpResponse:
-    details = selectors.purchase_details(request.user.pk, purchase_id)
+    details = statement.purchase_details(request.user.pk, purchase_id)
     if details is None:
         raise Http404
     at, bought = timezone.now(), details.purchase

@@ -152,10 +152,10 @@ SELECT * FROM notifications WHERE user_id = sk_member(42) ORDER BY created_at DE
 SELECT * FROM offer_constructor WHERE business_id = sk_business(4) AND status = 'published';
 
 -- idx_parked_refunds_external
-SELECT * FROM parked_refunds WHERE business_id = sk_business(8) AND external_id = 'refund-7';
+SELECT * FROM parked_refunds WHERE business_id = ANY(ARRAY[sk_business(8)]) AND (external_id = ANY(ARRAY['refund-7']) OR refund_of = ANY(ARRAY['refund-7'])) ORDER BY purchased_at, id;
 
 -- idx_parked_refunds_purchase
-SELECT * FROM parked_refunds WHERE business_id = sk_business(8) AND refund_of = 'later-7';
+SELECT * FROM parked_refunds WHERE business_id = ANY(ARRAY[sk_business(8)]) AND (external_id = ANY(ARRAY['later-7']) OR refund_of = ANY(ARRAY['later-7'])) ORDER BY purchased_at, id;
 
 -- idx_parked_refunds_user
 SELECT * FROM parked_refunds WHERE user_id = sk_member(42);

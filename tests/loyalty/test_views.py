@@ -484,6 +484,8 @@ def test_bonuses_that_ran_out_before_a_refund_are_not_asked_back(signed_in, memb
     text = read(signed_in, page_of(bought), "ru")
 
     assert "30 бонусов за эту покупку уже сгорели, забирать нечего" in text
+    history = read(signed_in, reverse("member-history"), "ru")
+    assert re.search(rf"{business.name} 0 бонусами \d\d:\d\d возврат −1 000 ₽", history)
 
 
 def test_a_debt_that_was_repaid_first_is_told_beside_the_bonuses(signed_in, member, now):
