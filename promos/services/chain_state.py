@@ -18,12 +18,7 @@ from svoykrug.db.sql import Rows, read
 
 from .purchases import PurchaseRequest
 
-# Most businesses run no chain: only whether there is one is asked for each purchase.
 ACTIVE = """
-    SELECT id FROM cross_promo_chains
-    WHERE status = 'active' AND source_business_id = ANY(%s::uuid[]) AND accepted_at <= %s
-"""
-TERMS = """
     SELECT c.id, c.source_business_id, c.target_business_id,
         coalesce(nullif(c.title, ''), source.name || ' → ' || target.name), target.name, c.accepted_at,
         c.trigger_min_amount, c.trigger_categories, c.trigger_tiers, c.trigger_weekdays,
@@ -33,7 +28,7 @@ TERMS = """
     FROM cross_promo_chains c
     JOIN businesses source ON source.id = c.source_business_id
     JOIN businesses target ON target.id = c.target_business_id
-    WHERE c.id = ANY(%s::uuid[])
+    WHERE c.status = 'active' AND c.source_business_id = ANY(%s::uuid[]) AND c.accepted_at <= %s
     ORDER BY c.accepted_at, c.id
 """
 LATEST = """
@@ -101,20 +96,12 @@ class ChainState:
     issued_on  coupons of a chain by local day, of chains with a daily limit
     """
 
-    def __init__(
-        self, active: Collection[UUID], requests: Collection[PurchaseRequest], *, recorded_at: datetime
-    ) -> None:
-        """Read chains and what they need to know; the members must be locked.
-
-        active  ids of the chains that these purchases may trigger, from the rows of `ACTIVE`
-        """
-        self.chains: list[Chain] = []
+    def __init__(self, active: Rows, requests: Collection[PurchaseRequest], *, recorded_at: datetime) -> None:
+        """Take the rows of `ACTIVE` and read what the purchases need besides; members must be locked."""
+        self.chains = [Chain(*row) for row in active]
         self.latest: dict[tuple[UUID, UUID], Latest] = {}
         self.visits: dict[tuple[UUID, UUID], list[datetime]] = defaultdict(list)
         self.issued_on: dict[tuple[UUID, date], int] = defaultdict(int)
-        if not active:
-            return
-        self.chains = [Chain(*row) for row in read((TERMS, [list(active)]))[0]]
         meant = self._meant(requests, recorded_at)
         if not meant:
             return

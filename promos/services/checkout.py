@@ -111,9 +111,7 @@ def record_many(requests: Sequence[Request], *, at: datetime) -> list[Outcome]:
             with atomic():
                 checkout = Checkout(requests, at, also_lock=also_lock)
                 outcomes = checkout.run()
-                failpoint("checkout-before-write")
                 checkout.write()
-                failpoint("checkout-before-commit")
         except AlsoLock as more:
             also_lock |= more.members
         except IntegrityError as error:
@@ -200,8 +198,7 @@ class Checkout:
             self.parked_for.setdefault((refund.business_id, refund.refund_of), []).append(refund)
         self._load_further(purchases, refunded, members, since=min(times), until=max(times))
         known = [request for request in purchases if request.member_id in self.ledger.accounts]
-        chains = [] if self.quoting else [pk for (pk,) in active]
-        state = ChainState(chains, known, recorded_at=self.at)
+        state = ChainState([] if self.quoting else active, known, recorded_at=self.at)
         self.triggers = Triggers(state, recorded_at=self.at)
 
     def _load_further(
@@ -361,7 +358,7 @@ class Checkout:
     # --- Write -------------------------------------------------------------------------------
 
     def write(self) -> None:
-        """Store everything decided, as one statement."""
+        """Store everything decided, as one statement, and commit with it."""
         write = Write()
         insert_transactions(write, self.rows)
         self.ledger.write(write)
@@ -369,13 +366,14 @@ class Checkout:
         self.coupons.write(write, at=self.at)
         self.promises.write(write, at=self.at)
         self.referrals.write(write)
-        write.execute()
         if self.applied:
             ParkedRefund.objects.filter(pk__in=[refund.pk for refund in self.applied]).delete()
         if self.waiting:
             ParkedRefund.objects.bulk_create(
                 parked(request, self.at) for waiting in self.waiting.values() for _index, request in waiting
             )
+        failpoint("checkout-before-commit")
+        write.execute(last=True)
 
 
 def _reused(request: Request, fields: list[str]) -> ExternalIdReused:

@@ -13,16 +13,21 @@ Rows = list[tuple[Any, ...]]
 def read(*queries: tuple[str, Sequence[Any]]) -> list[Rows]:
     """Run several queries in one round trip; return the rows of each.
 
-    Each sees what was committed when it began, so one may wait for a lock and the next read what
-    the holder of that lock has written.
+    A transaction that they are the first of begins in the same message. Each sees what was
+    committed when it began, so one may wait for a lock and the next read what the holder of that
+    lock has written.
     """
     if not queries:
         return []
     text = ";\n".join(sql for sql, _ in queries)
     with connection.cursor() as wrapper:
-        wrapper.execute(text, [_plain(value) for _, values in queries for value in values])
-        # All answers are here by now; Django's wrapper around each further call costs more than it.
+        # All answers are here after execute; Django's wrapper around each further call costs more than it.
         cursor = wrapper.cursor
+        with cursor.connection.opening() as begin:
+            text = ";\n".join([*(word.replace("%", "%%") for word in begin), text])
+            wrapper.execute(text, [_plain(value) for _, values in queries for value in values])
+        for _statement in begin:
+            cursor.nextset()
         found = [cursor.fetchall()]
         while cursor.nextset():
             found.append(cursor.fetchall())
@@ -66,13 +71,21 @@ class Write:
         self._parts.append(sql.format(rows=f"json_to_recordset(%s) AS r({types})"))
         self._rows.append(orjson.dumps(rows, default=str).decode())
 
-    def execute(self) -> None:
+    def execute(self, *, last: bool = False) -> None:
+        """Execute everything added.
+
+        last  nothing follows in this transaction: if it is the outermost one it is committed in the
+              same message, and the end of its block finds nothing left to do
+        """
         if not self._parts:
             return
-        *earlier, last = self._parts
+        *earlier, final = self._parts
         parts = ", ".join(f"part{number} AS ({sql})" for number, sql in enumerate(earlier))
+        text = f"WITH {parts} {final}" if earlier else final
+        if last and connection.in_atomic_block and not connection.savepoint_ids:
+            text += "; COMMIT"
         with connection.cursor() as cursor:
-            cursor.execute(f"WITH {parts} {last}" if earlier else last, self._rows)
+            cursor.execute(text, self._rows)
 
 
 def as_jsonb(value: Any) -> Any:

@@ -33,7 +33,7 @@ pytestmark = [
 # Every other one spends bonuses by a code, which its repeat may use again.
 KILLS = at_length(briefly=4, full=40)
 PATIENCE_SECONDS = 30
-POINTS = {"checkout-before-write": 201, "checkout-before-commit": 201, "checkout-after-commit": 200}
+POINTS = {"checkout-before-commit": 201, "checkout-after-commit": 200}
 
 
 @contextmanager

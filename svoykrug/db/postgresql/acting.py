@@ -22,13 +22,39 @@ UNSURE = object()
 
 
 class Connection(psycopg.Connection[Any]):
-    """told: the actor that the open transaction knows; UNSURE after a savepoint may have undone it."""
+    """told: the actor that the open transaction knows; UNSURE after a savepoint may have undone it.
+
+    opened  the statement at hand brings its own BEGIN
+    """
 
     told: Any = None
     told_again = False
+    opened = False
+
+    @contextmanager
+    def opening(self) -> Iterator[list[str]]:
+        """Give the statements that begin a transaction, to be sent in front of others in one message.
+
+        None where one is open already, or none is wanted.
+        """
+        if self.autocommit or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            yield []
+            return
+        actor = current_actor()
+        self.told, self.told_again, self.opened = actor, False, True
+        try:
+            yield ["BEGIN", *([setting.decode() for setting in self._settings(actor)] if actor else [])]
+        finally:
+            self.opened = False
+
+    def _start_query(self) -> Any:
+        if not self.opened:
+            yield from super()._start_query()
 
     def acting(self, statement: Any) -> AbstractContextManager[None]:
         """Make sure that the statement runs in a transaction which knows the actor of now."""
+        if self.opened:
+            return nullcontext()
         actor, status = current_actor(), self.pgconn.transaction_status
         text = statement if isinstance(statement, str) else ""
         if status == TransactionStatus.IDLE:
@@ -58,13 +84,15 @@ class Connection(psycopg.Connection[Any]):
 
     def _tell(self, actor: Actor | None, *begin: bytes) -> None:
         """Send the settings, behind BEGIN if the transaction is to begin, in one message."""
-        words = (actor.kind.value, str(actor.id or ""), actor.request_id) if actor else ("", "", "")
-        literals = [Escaping(self.pgconn).escape_literal(word.encode()) for word in words]
-        settings = [b"SET LOCAL %b = %b" % pair for pair in zip(SETTINGS, literals, strict=True)]
-        answer = self.pgconn.exec_(b"; ".join([*begin, *settings]))
+        answer = self.pgconn.exec_(b"; ".join([*begin, *self._settings(actor)]))
         if self.pgconn.transaction_status != TransactionStatus.INTRANS:
             raise psycopg.OperationalError(answer.get_error_message())
         self.told = actor
+
+    def _settings(self, actor: Actor | None) -> list[bytes]:
+        words = (actor.kind.value, str(actor.id or ""), actor.request_id) if actor else ("", "", "")
+        literals = [Escaping(self.pgconn).escape_literal(word.encode()) for word in words]
+        return [b"SET LOCAL %b = %b" % pair for pair in zip(SETTINGS, literals, strict=True)]
 
 
 class Cursor(base.Cursor):

@@ -1,0 +1,85 @@
+"""Statements by hand: several reads in one message, and a write that ends its transaction."""
+
+import json
+
+import pytest
+from django.db import IntegrityError, connection
+from django.db.transaction import atomic, on_commit, set_rollback
+
+from loyalty.models import ParkedRefund
+from svoykrug.db.models import uuid7
+from svoykrug.db.sql import Write, as_jsonb, read
+from tests.factories import NOON, BusinessFactory, MemberFactory
+
+COLUMNS = {
+    "id": "uuid", "created_at": "timestamptz", "business_id": "uuid", "user_id": "uuid",
+    "external_id": "text", "refund_of": "text", "amount": "numeric", "purchased_at": "timestamptz",
+    "category": "text", "request_hash": "text", "source": "text",
+}  # fmt: skip
+
+
+def write(business_id, member_id):
+    """Return a write of one row."""
+    result = Write()
+    row = {
+        "id": uuid7(), "created_at": NOON, "business_id": business_id, "user_id": member_id,
+        "external_id": "R", "refund_of": "1", "amount": "10.00", "purchased_at": NOON, "category": "чай 5%",
+        "request_hash": "", "source": "api",
+    }  # fmt: skip
+    result.insert("parked_refunds", COLUMNS, [row])
+    return result
+
+
+def status():
+    return connection.connection.info.transaction_status.name
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+class TestTransaction:
+    def test_reads_begin_it_and_the_last_write_ends_it(self):
+        business, member, seen = BusinessFactory(), MemberFactory(), []
+
+        with atomic():
+            on_commit(lambda: seen.append("committed"))
+            levels, names = read(
+                ("SELECT level FROM status_tiers ORDER BY level", []),
+                ("SELECT name FROM businesses WHERE id = ANY(%s::uuid[])", [[business.pk]]),
+            )
+            assert status() == "INTRANS"
+            write(business.pk, member.pk).execute(last=True)
+            assert status() == "IDLE"
+            assert seen == []
+
+        assert seen == ["committed"]
+        assert levels == [(1,), (2,), (3,), (4,)]
+        assert names == [(business.name,)]
+        assert ParkedRefund.objects.get().category == "чай 5%"
+
+    def test_within_another_it_commits_nothing(self):
+        business, member = BusinessFactory(), MemberFactory()
+
+        with atomic():
+            with atomic():
+                write(business.pk, member.pk).execute(last=True)
+            assert status() == "INTRANS"
+            set_rollback(True)
+
+        assert not ParkedRefund.objects.exists()
+
+    def test_what_the_commit_refuses_is_raised_and_leaves_nothing(self):
+        business = BusinessFactory()
+
+        with pytest.raises(IntegrityError, match="parked_refunds_user_id"), atomic():
+            write(business.pk, uuid7()).execute(last=True)
+
+        assert status() == "IDLE"
+        assert not ParkedRefund.objects.exists()
+
+
+@pytest.mark.django_db
+def test_json_has_its_keys_in_the_order_in_which_the_database_gives_them_back():
+    value = {"я": 1, "b": {"ccc": [{"zz": 1, "y": 2}], "a": None}, "aa": "x", "a": 1.5}
+
+    [[(text,)]] = read(("SELECT %s::jsonb::text", [json.dumps(value)]))
+
+    assert json.dumps(as_jsonb(value), ensure_ascii=False) == text
