@@ -14,7 +14,7 @@ from loyalty.models import Transaction
 from loyalty.phones import normalise_phone
 from promos.models import Benefit
 from promos.services.purchases import LineRefund
-from svoykrug.serializers import AmountField, MomentField, MoneyOut, StrictSerializer
+from svoykrug.serializers import AmountField, MomentField, MoneyOut, StrictSerializer, represented
 
 MOST_LINES = 500
 MOST_TEXT = 200
@@ -216,7 +216,7 @@ class TransactionOut(serializers.Serializer[Any]):
     @extend_schema_field(CouponIssuedOut(many=True))
     def get_coupons_issued(self, row: Transaction) -> list[dict[str, Any]]:
         coupons = sorted(row.coupons_issued.all(), key=lambda coupon: coupon.pk)
-        return CouponIssuedOut(coupons, many=True).data
+        return [represented(CouponIssuedOut, coupon) for coupon in coupons]
 
     def to_representation(self, instance: Transaction) -> dict[str, Any]:
         answer = super().to_representation(instance)

@@ -95,7 +95,8 @@ class TillView(GenericAPIView[Any]):
 
     def recorded(self, transaction: Transaction, *, created: bool, body: type[TransactionOut]) -> Response:
         """Answer from the stored row alone, so that a first answer and a repeat are the same."""
-        prefetch_related_objects([transaction], with_coupons_issued())
+        if "coupons_issued" not in getattr(transaction, "_prefetched_objects_cache", {}):
+            prefetch_related_objects([transaction], with_coupons_issued())
         answer = status.HTTP_201_CREATED if created else status.HTTP_200_OK
         return Response(represented(body, transaction), status=answer)
 
