@@ -46,7 +46,16 @@ from .accounts import (
 from .ledger_rows import write_ledger
 from .tiers import tier_holds_until
 
-Kind = BonusEntry.Kind
+# Plain text: a member of an enumeration costs a call each time it is named.
+ACCRUAL = BonusEntry.Kind.ACCRUAL.value
+DEBT = BonusEntry.Kind.DEBT.value
+DEBT_REPAYMENT = BonusEntry.Kind.DEBT_REPAYMENT.value
+EXPIRY = BonusEntry.Kind.EXPIRY.value
+REDEMPTION = BonusEntry.Kind.REDEMPTION.value
+RESTORATION = BonusEntry.Kind.RESTORATION.value
+REVERSAL = BonusEntry.Kind.REVERSAL.value
+WRITE_OFF = BonusEntry.Kind.WRITE_OFF.value
+OF_PURCHASE = BonusLot.Kind.PURCHASE.value
 Query = tuple[str, Sequence[Any]]
 
 
@@ -137,7 +146,7 @@ class Ledger:
         amount: Decimal,
         at: datetime,
         pending_days: int = 0,
-        kind: str = BonusLot.Kind.PURCHASE,
+        kind: str = OF_PURCHASE,
     ) -> Decimal:
         """Open a lot and repay debt from it first. Returns the debt repaid.
 
@@ -162,9 +171,9 @@ class Ledger:
             is_new=True,
         )
         self.opened.append(lot)
-        self._move(account, lot, amount, Kind.ACCRUAL, transaction_id, at)
+        self._move(account, lot, amount, ACCRUAL, transaction_id, at)
         if repaid:
-            self._move(account, lot, -repaid, Kind.DEBT_REPAYMENT, transaction_id, at)
+            self._move(account, lot, -repaid, DEBT_REPAYMENT, transaction_id, at)
         account.keep(lot)
         return repaid
 
@@ -178,7 +187,7 @@ class Ledger:
         spendable = (lot for lot in account.lots_by_expiry(at=at) if lot.available_from <= at)
         parts = list(split_over_lots(spendable, amount))
         for lot, part in parts:
-            self._move(account, lot, -part, Kind.REDEMPTION, transaction_id, at, honoured_by=honoured_by)
+            self._move(account, lot, -part, REDEMPTION, transaction_id, at, honoured_by=honoured_by)
         return [(lot.id, part) for lot, part in reversed(parts)]
 
     def restore(
@@ -198,7 +207,7 @@ class Ledger:
         """
         for lot_id, part in parts:
             lot = account.lots[lot_id]
-            self._move(account, lot, part, Kind.RESTORATION, refund_id, at, honoured_by=honoured_by)
+            self._move(account, lot, part, RESTORATION, refund_id, at, honoured_by=honoured_by)
             if lot.expires_at <= at:
                 last_day = timezone.localdate(at) + timedelta(days=settings.RESTORED_LOT_DAYS)
                 lot.expires_at = end_of_day(last_day, timezone.get_default_timezone())
@@ -212,10 +221,10 @@ class Ledger:
         while account.lapsing and account.lapsing[0][0] <= at:
             lot = account.lots[heappop(account.lapsing)[1]]
             if lot.remaining and lot.expires_at <= at:
-                if lot.transaction_id and lot.kind == BonusLot.Kind.PURCHASE:
+                if lot.transaction_id and lot.kind == OF_PURCHASE:
                     lapsed = self.lapsed.get(lot.transaction_id, ZERO)
                     self.lapsed[lot.transaction_id] = lapsed + lot.remaining
-                self._move(account, lot, -lot.remaining, Kind.EXPIRY, None, lot.expires_at)
+                self._move(account, lot, -lot.remaining, EXPIRY, None, lot.expires_at)
 
     def reverse(
         self,
@@ -243,13 +252,13 @@ class Ledger:
             debt_room=account.tier.overdraft_limit - account.debt,
         )
         for lot, part in taken.from_lots:
-            self._move(account, lot, -part, Kind.REVERSAL, refund_id, at)
+            self._move(account, lot, -part, REVERSAL, refund_id, at)
         # Debt and write-offs name the lot they come from, so that the issuer can be charged.
         if taken.debt:
             account.debt += taken.debt
-            self._enter(account, own[0], -taken.debt, Kind.DEBT, refund_id, at)
+            self._enter(account, own[0], -taken.debt, DEBT, refund_id, at)
         if taken.written_off:
-            self._enter(account, own[0], -taken.written_off, Kind.WRITE_OFF, refund_id, at)
+            self._enter(account, own[0], -taken.written_off, WRITE_OFF, refund_id, at)
         return taken
 
     # --- Tiers -------------------------------------------------------------------------------
@@ -324,7 +333,7 @@ class Ledger:
         account.total += change
         if lot.available_from > self.recorded_at:
             account.pending += change
-        if kind == Kind.DEBT_REPAYMENT:
+        if kind == DEBT_REPAYMENT:
             account.debt += change
         self._enter(account, lot, change, kind, transaction_id, at, honoured_by)
 

@@ -25,6 +25,9 @@ from .purchases import Outcome, PurchaseRequest, Status
 if TYPE_CHECKING:
     from .checkout import Checkout
 
+PURCHASE = Transaction.Kind.PURCHASE.value
+CREATED = Status.CREATED
+
 
 def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
     """Decide a purchase. Raises a DomainError, and then nothing has been decided."""
@@ -57,7 +60,7 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
     explanation = purchase_explanation(account=account, tier=tier, bill=bill, settled=settled, rules=rules)
     row.explanation = explanation
     checkout.add(row).spent = spent
-    return Outcome(Status.CREATED, row.id, row=row, coupons_issued=tuple(issued), max_redeemable=limit)
+    return Outcome(CREATED, row.id, row=row, coupons_issued=tuple(issued), max_redeemable=limit)
 
 
 def bill_of(request: PurchaseRequest, tier: Tier, coupon: Coupon | None) -> Bill:
@@ -148,7 +151,7 @@ def _row(
         user_id=request.member_id,
         business_id=request.business.pk,
         coupon_id=coupon.pk if coupon else None,
-        kind=Transaction.Kind.PURCHASE.value,
+        kind=PURCHASE,
         refund_of=None,
         amount=request.amount,
         coupon_discount=settled.coupon_discount,

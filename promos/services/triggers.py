@@ -82,7 +82,8 @@ class Triggers:
                     coupon=coupon.code if coupon else None,
                 )
             )
-        self._state.visits[request.member_id, request.business.pk].append(at)
+        if self._chains:
+            self._state.visits[request.member_id, request.business.pk].append(at)
         return rules, coupons
 
     def redeemed(self, coupon: Coupon) -> None:
