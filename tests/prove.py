@@ -6,6 +6,9 @@ from typing import TypeVar
 
 import pytest
 
+# Asserts of these helpers show both sides; said before anything imports them.
+pytest.register_assert_rewrite("tests.model.lives", "tests.model.stored")
+
 FULL = os.environ.get("PROVE") == "full"
 T = TypeVar("T")
 

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +29,9 @@ class LocalFolder:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
-            (folder / ".writable").write_text("")
-            (folder / ".writable").unlink()
+            # A name of its own: several starts may try at the same time.
+            with tempfile.TemporaryFile(dir=folder):
+                pass
         except OSError as error:
             raise EmbeddedError(f"Cannot write to {folder}: {error.strerror}.") from error
         return folder
