@@ -62,6 +62,18 @@ class TakeBack:
         return sum((part for _, part in self.from_lots), ZERO)
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What of the restored bonuses went at once to make good what earlier refunds could not take back.
+
+    recovered  of write-offs
+    repaid     of debt
+    """
+
+    recovered: Decimal
+    repaid: Decimal
+
+
 @lru_cache(maxsize=4096)
 def end_of_day(day: date, zone: ZoneInfo) -> datetime:
     """Return the first moment after `day` in `zone`."""

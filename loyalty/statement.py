@@ -111,10 +111,14 @@ def history(member_id: UUID, *, after: HistoryCursor | None = None, limit: int =
 
 
 def _gained(row: Transaction) -> Decimal:
-    """Return the bonuses the member gained; a refund takes less than it reverses where they had run out."""
-    parts = row.explanation.get("refund", {})
-    gained = row.bonus_accrued - row.bonus_redeemed
-    return sum((Decimal(parts.get(name, ZERO)) for name in ("expired", "written_off")), gained)
+    """Return the bonuses the member gained.
+
+    A refund takes less than it reverses where they had run out, and keeps of what it restores what
+    an earlier one had written off.
+    """
+    parts = {name: Decimal(text) for name, text in row.explanation.get("refund", {}).items()}
+    gained = row.bonus_accrued - row.bonus_redeemed - parts.get("recovered", ZERO)
+    return gained + parts.get("expired", ZERO) + parts.get("written_off", ZERO)
 
 
 @dataclass(frozen=True, slots=True)

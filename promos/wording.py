@@ -223,6 +223,10 @@ def _refund_steps(explanation: dict[str, Any]) -> Iterator[Step]:
     sums = {name: Decimal(text) for name, text in explanation.get("refund", {}).items()}
     if restored := sums.get("restored"):
         yield Step(gettext("The bonuses you paid with are yours again"), restored)
+    if repaid := sums.get("repaid"):
+        yield Step(gettext("Of these, %(sum)s went towards your debt") % {"sum": bonus_words(repaid)}, ZERO)
+    if recovered := sums.get("recovered"):
+        yield Step(gettext("Of these, for the bonuses an earlier refund could not take"), -recovered)
     if taken := sums.get("taken_back"):
         yield Step(gettext("Bonuses of the purchase taken back"), -taken)
     if expired := sums.get("expired"):

@@ -155,6 +155,10 @@ def _reasons(row: Transaction) -> Iterator[SafeString | str]:
 def _refund_reasons(sums: dict[str, Decimal]) -> Iterator[str]:
     if restored := sums.get("restored"):
         yield gettext("Returned to the member: %(sum)s.") % {"sum": bonus_words(restored)}
+    if repaid := sums.get("repaid"):
+        yield gettext("Of these, towards the member's debt: %(sum)s.") % {"sum": bonus_words(repaid)}
+    if recovered := sums.get("recovered"):
+        yield gettext("Of these, towards earlier write-offs: %(sum)s.") % {"sum": bonus_words(recovered)}
     yield gettext("Taken back: %(sum)s.") % {"sum": bonus_words(sums["taken_back"])}
     if expired := sums.get("expired"):
         yield gettext("Had run out before: %(sum)s.") % {"sum": bonus_words(expired)}

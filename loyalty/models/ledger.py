@@ -152,6 +152,7 @@ class BonusEntry(Record):
 
     Debt, its repayment and write-offs hang on the lot of the purchase they come from, but only
     a repayment changes that lot: debt and write-off say what could not be taken from any lot.
+    A write-off above zero is one made good by bonuses that a later refund restored.
 
     The entries of a member form a chain, which the database checks on every insert:
     position     1, 2, 3 … in the order of recording
@@ -206,9 +207,10 @@ class BonusEntry(Record):
                 name="bonus_entries_sign_follows_kind",
                 condition=Q(kind__in=["accrual", "restoration"], amount__gt=0)
                 | Q(
-                    kind__in=["redemption", "expiry", "reversal", "write_off", "debt", "debt_repayment"],
+                    kind__in=["redemption", "expiry", "reversal", "debt", "debt_repayment"],
                     amount__lt=0,
-                ),
+                )
+                | (Q(kind="write_off") & ~Q(amount=0)),
             ),
             models.CheckConstraint(
                 name="bonus_entries_spending_names_honourer",

@@ -42,12 +42,35 @@ HELD = """
     SELECT user_id, id, amount FROM bonus_holds
     WHERE user_id = ANY(%s::uuid[]) AND released_at IS NULL AND expires_at > %s
 """
+# Every write-off of the members whose purchases these are, where bonuses paid. One above zero was
+# made good by bonuses spent at the position in the last column.
+WRITTEN_OFF = """
+    SELECT e.user_id, e.position, e.lot_id, e.amount, CASE WHEN e.amount > 0 THEN (
+        SELECT max(spent.position) FROM transactions refund
+        JOIN bonus_entries spent ON spent.transaction_id = refund.refund_of AND spent.kind = 'redemption'
+        WHERE refund.id = e.transaction_id
+    ) END
+    FROM bonus_entries e
+    WHERE e.kind = 'write_off' AND e.user_id IN (
+        SELECT user_id FROM transactions WHERE id = ANY(%s::uuid[]) AND bonus_redeemed > 0
+    )
+    ORDER BY e.position
+"""
 # What bounds the yearly turnover from above grows with every purchase; only when it reaches the
 # next tier are these added up.
 PAID = """
     SELECT user_id, created_at, amount_paid FROM transactions
     WHERE user_id = ANY(%s::uuid[]) AND created_at > %s
 """
+
+
+@dataclass(slots=True)
+class WriteOff:
+    """What a refund could not take back; `left` of it nothing has made good yet."""
+
+    position: int
+    lot_id: UUID
+    left: Decimal
 
 
 @dataclass(slots=True)
@@ -74,6 +97,8 @@ class Account:
     of_purchase: dict[UUID, list[Lot]] = field(default_factory=dict)
     lapsing: list[tuple[datetime, UUID]] = field(default_factory=list)
     has_live_lots: bool = False
+    # Oldest first; known for members of refunded purchases that bonuses paid for.
+    written_off: list[WriteOff] = field(default_factory=list)
     # Live holds by id.
     held: dict[UUID, Decimal] = field(default_factory=dict)
     # Roubles paid by time, once somebody has to add them up.
@@ -109,6 +134,20 @@ class Account:
         )
         yield from sorted(live, key=lambda lot: (lot.expires_at, lot.id))
 
+    def recover(self, amount: Decimal, *, since: int) -> list[tuple[UUID, Decimal]]:
+        """Make good up to `amount` of what was written off after the entry at `since`, oldest first.
+
+        Returns the lots that the write-offs stand on, and how much of each.
+        """
+        parts = []
+        for write_off in self.written_off:
+            part = min(write_off.left, amount) if write_off.position > since else ZERO
+            if part:
+                write_off.left -= part
+                amount -= part
+                parts.append((write_off.lot_id, part))
+        return parts
+
     def available(self, *, at: datetime, but_hold: UUID | None = None) -> Decimal:
         """Return what may be spent at that moment: live lots less holds, `but_hold` not counted."""
         live = sum((lot.remaining for lot in self.lots_by_expiry(at=at) if lot.available_from <= at), ZERO)
@@ -120,6 +159,20 @@ def load_lots(accounts: dict[UUID, Account], rows: Rows) -> None:
     for row in rows:
         if account := accounts.get(row[0]):
             account.keep(Lot(*row))
+
+
+def load_written_off(accounts: dict[UUID, Account], rows: Rows) -> None:
+    """Note the write-offs, and go over what has made them good in the order in which it happened."""
+    for member_id, position, lot_id, amount, spent_at in rows:
+        if account := accounts.get(member_id):
+            if amount < 0:
+                account.written_off.append(WriteOff(position, lot_id, -amount))
+                continue
+            for write_off in account.written_off:
+                if write_off.lot_id == lot_id and write_off.position > spent_at:
+                    part = min(write_off.left, amount)
+                    write_off.left -= part
+                    amount -= part
 
 
 def load_balances(accounts: dict[UUID, Account], rows: Rows) -> None:

@@ -17,6 +17,7 @@ from loyalty import locks
 from loyalty.models import BonusEntry, BonusLot, TierChange
 from loyalty.rules import (
     Lot,
+    Restored,
     TakeBack,
     Tier,
     end_of_day,
@@ -38,9 +39,12 @@ from .accounts import (
     PAID,
     STILL_PENDING,
     TIERS,
+    WRITTEN_OFF,
     Account,
+    WriteOff,
     load_balances,
     load_lots,
+    load_written_off,
     mature,
 )
 from .ledger_rows import write_ledger
@@ -108,6 +112,7 @@ class Ledger:
             queries.append(
                 ((LOTS_OF_PURCHASES, [purchases, purchases]), lambda rows: load_lots(self.accounts, rows))
             )
+            queries.append(((WRITTEN_OFF, [purchases]), lambda rows: load_written_off(self.accounts, rows)))
         if rising:
             queries.append(((PAID, [list(rising), since]), lambda rows: self._load_paid(rising, rows)))
         found = read(*[query for query, _ in queries], *also)
@@ -195,23 +200,37 @@ class Ledger:
         account: Account,
         parts: Iterable[tuple[UUID, Decimal]],
         *,
+        spent_at: int,
         refund_id: UUID,
         honoured_by: UUID,
         at: datetime,
-    ) -> None:
+    ) -> Restored:
         """Return redeemed bonuses to the lots they came from (rules.md, Refund, point 1).
 
-        parts  lot and bonuses, newest spend first
+        parts     lot and bonuses, newest spend first
+        spent_at  position of the last entry of that spending
 
-        A lot that has expired since lives some days more.
+        A lot that has expired since lives some days more. What was written off while the bonuses
+        were spent, then debt, is made good from them at once: decision 0013.
         """
+        recovered = repaid = ZERO
         for lot_id, part in parts:
             lot = account.lots[lot_id]
             self._move(account, lot, part, RESTORATION, refund_id, at, honoured_by=honoured_by)
             if lot.expires_at <= at:
                 last_day = timezone.localdate(at) + timedelta(days=settings.RESTORED_LOT_DAYS)
                 lot.expires_at = end_of_day(last_day, timezone.get_default_timezone())
+            left = part
+            for write_off_lot, made_good in account.recover(part, since=spent_at):
+                self._move(account, lot, -made_good, REVERSAL, refund_id, at)
+                self._enter(account, write_off_lot, made_good, WRITE_OFF, refund_id, at)
+                left -= made_good
+                recovered += made_good
+            if owed := min(account.debt, left):
+                self._move(account, lot, -owed, DEBT_REPAYMENT, refund_id, at)
+                repaid += owed
             heappush(account.lapsing, (lot.expires_at, lot.id))
+        return Restored(recovered, repaid)
 
     def lapse(self, account: Account, *, at: datetime) -> None:
         """Close the account's lots that expired by `at`, each dated by its own expiry.
@@ -256,9 +275,10 @@ class Ledger:
         # Debt and write-offs name the lot they come from, so that the issuer can be charged.
         if taken.debt:
             account.debt += taken.debt
-            self._enter(account, own[0], -taken.debt, DEBT, refund_id, at)
+            self._enter(account, own[0].id, -taken.debt, DEBT, refund_id, at)
         if taken.written_off:
-            self._enter(account, own[0], -taken.written_off, WRITE_OFF, refund_id, at)
+            self._enter(account, own[0].id, -taken.written_off, WRITE_OFF, refund_id, at)
+            account.written_off.append(WriteOff(account.entries, own[0].id, taken.written_off))
         return taken
 
     # --- Tiers -------------------------------------------------------------------------------
@@ -335,12 +355,12 @@ class Ledger:
             account.pending += change
         if kind == DEBT_REPAYMENT:
             account.debt += change
-        self._enter(account, lot, change, kind, transaction_id, at, honoured_by)
+        self._enter(account, lot.id, change, kind, transaction_id, at, honoured_by)
 
     def _enter(
         self,
         account: Account,
-        lot: Lot,
+        lot_id: UUID,
         amount: Decimal,
         kind: str,
         transaction_id: UUID | None,
@@ -351,7 +371,7 @@ class Ledger:
         account.touched = True
         self.entries.append(
             {
-                "id": uuid7(), "created_at": at, "lot_id": lot.id, "user_id": account.member_id, "kind": kind,
+                "id": uuid7(), "created_at": at, "lot_id": lot_id, "user_id": account.member_id, "kind": kind,
                 "amount": amount, "transaction_id": transaction_id, "honoured_by": honoured_by,
                 "recorded_at": self.recorded_at, "position": account.entries, "total_after": account.total,
                 "debt_after": account.debt,

@@ -63,13 +63,14 @@ REFUND_TOTALS = """
            sum((explanation->'refund'->>'expired')::numeric)
     FROM transactions WHERE refund_of = ANY(%s::uuid[]) GROUP BY refund_of
 """
-# Of each purchase, newest spend first: the lot, and what of it earlier refunds have not returned.
+# Of each purchase, newest spend first: the lot, what of it earlier refunds have not returned, and
+# where in the chain it was spent.
 SPENT = """
     SELECT spent.transaction_id, spent.lot_id, -spent.amount - coalesce((
         SELECT sum(back.amount) FROM transactions refund
         JOIN bonus_entries back ON back.transaction_id = refund.id AND back.kind = 'restoration'
         WHERE refund.refund_of = spent.transaction_id AND back.lot_id = spent.lot_id
-    ), 0)
+    ), 0), spent.position
     FROM bonus_entries spent
     WHERE spent.transaction_id = ANY(%s::uuid[]) AND spent.kind = 'redemption'
     ORDER BY spent.position DESC
@@ -93,6 +94,7 @@ class StoredTransaction:
     refunded, discount_returned, restored, taken_back  totals of its refunds so far, zero or more
     expired   of its bonuses, what lapsed unspent and no refund has counted yet
     spent     lots and bonuses that paid for it and have not returned, newest spend first
+    spent_at  how many entries the member had when those were spent
     shares    its lines as they were settled; refunded_lines  the lines of its refunds
     """
 
@@ -115,6 +117,7 @@ class StoredTransaction:
     taken_back: Decimal = ZERO
     expired: Decimal = ZERO
     spent: list[tuple[UUID, Decimal]] = field(default_factory=list)
+    spent_at: int = 0
     shares: list[dict[str, Any]] | None = None
     refunded_lines: list[dict[str, Any]] = field(default_factory=list)
 
@@ -162,8 +165,10 @@ def load_refunds(purchases: Collection[StoredTransaction], found: list[Rows]) ->
         purchase.refunded, purchase.discount_returned = refunded, discount
         purchase.restored, purchase.taken_back = restored, taken_back
         purchase.expired -= counted or ZERO
-    for purchase_id, lot_id, left in spent:
-        by_id[purchase_id].spent.append((lot_id, left))
+    for purchase_id, lot_id, left, position in spent:
+        purchase = by_id[purchase_id]
+        purchase.spent.append((lot_id, left))
+        purchase.spent_at = max(purchase.spent_at, position)
     for purchase_id, refund_id, rows in lines:
         if refund_id is None:
             by_id[purchase_id].shares = _json(rows)

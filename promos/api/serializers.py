@@ -229,6 +229,10 @@ class RefundOut(TransactionOut):
     """A refund, and what became of the purchase's bonuses."""
 
     restored = serializers.SerializerMethodField(help_text="Spent bonuses that the member has again.")
+    repaid = serializers.SerializerMethodField(help_text="Of the restored: went to the member's debt.")
+    recovered = serializers.SerializerMethodField(
+        help_text="Of the restored: made good what earlier refunds had written off."
+    )
     taken_back = serializers.SerializerMethodField(help_text="Of the purchase's bonuses.")
     expired = serializers.SerializerMethodField(help_text="Had lapsed before, so nothing was there to take.")
     debt = serializers.SerializerMethodField(help_text="Spent already; the member's next bonuses repay it.")
@@ -238,6 +242,12 @@ class RefundOut(TransactionOut):
 
     def get_restored(self, row: Transaction) -> str:
         return row.explanation["refund"].get("restored", "0.00")
+
+    def get_repaid(self, row: Transaction) -> str:
+        return row.explanation["refund"].get("repaid", "0.00")
+
+    def get_recovered(self, row: Transaction) -> str:
+        return row.explanation["refund"].get("recovered", "0.00")
 
     def get_taken_back(self, row: Transaction) -> str:
         return row.explanation["refund"]["taken_back"]

@@ -59,7 +59,8 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
     rules, issued = _move(checkout, request, row, account, tier, bill, settled, coupon)
     explanation = purchase_explanation(account=account, tier=tier, bill=bill, settled=settled, rules=rules)
     row.explanation = explanation
-    checkout.add(row).spent = spent
+    kept = checkout.add(row)
+    kept.spent, kept.spent_at = spent, account.entries
     return Outcome(CREATED, row.id, row=row, coupons_issued=tuple(issued), max_redeemable=limit)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from loyalty.rules import TakeBack, Tier
+from loyalty.rules import Restored, TakeBack, Tier
 from loyalty.services.accounts import Account
 from promos.billing import Bill, CouponTerms, Line, Settled, line_json
 from promos.models import Coupon
@@ -141,17 +141,25 @@ def purchase_explanation(
 
 
 def refund_explanation(
-    *, account: Account, restored: Decimal, taken: TakeBack, rules: Sequence[dict[str, Any]] = ()
+    *,
+    account: Account,
+    spent: Decimal,
+    restored: Restored,
+    taken: TakeBack,
+    rules: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what is stored with a refund: bonuses returned, taken back, put into debt, written off.
 
+    `repaid` and `recovered` are of those returned: they went to debt and to earlier write-offs.
     `expired` of those that the purchase had brought were lost already when it came.
     """
     return {
         "version": VERSION,
         "tier": tier_terms(account.tier),
         "refund": {
-            "restored": str(restored),
+            "restored": str(spent),
+            "repaid": str(restored.repaid),
+            "recovered": str(restored.recovered),
             "taken_back": str(taken.taken),
             "expired": str(taken.expired),
             "debt": str(taken.debt),

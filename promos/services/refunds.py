@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from loyalty.errors import InvalidPurchase, RefundExceedsPurchase, RefundUnlinked
 from loyalty.models import BonusLot, Business, ParkedRefund, Transaction
+from loyalty.rules import Restored
 from loyalty.services.accounts import Account
 from loyalty.services.transactions import NewTransaction, StoredTransaction
 from promos.billing import Left, refund_of_lines, refund_parts
@@ -143,7 +144,7 @@ def _move(
 ) -> dict[str, Any]:
     """Return spent bonuses, take earned ones back, free the coupon. Returns the explanation."""
     left_after = purchase.amount - purchase.refunded - parts.amount
-    _restore(checkout, account, purchase, parts.bonus_redeemed, business_id, refund_id, at)
+    restored = _restore(checkout, account, purchase, parts.bonus_redeemed, business_id, refund_id, at)
     own = [lot for lot in account.of_purchase.get(purchase.id, []) if lot.kind == BonusLot.Kind.PURCHASE]
     lapsed = purchase.expired + checkout.ledger.lapsed.pop(purchase.id, ZERO)
     taken = checkout.ledger.reverse(
@@ -163,7 +164,9 @@ def _move(
         rules.append(rule("referral", applied=True, effect=-gift))
     if not left_after and purchase.coupon_id:
         checkout.coupons.free(purchase.coupon_id, at=at)
-    return refund_explanation(account=account, restored=parts.bonus_redeemed, taken=taken, rules=rules)
+    return refund_explanation(
+        account=account, spent=parts.bonus_redeemed, restored=restored, taken=taken, rules=rules
+    )
 
 
 def _restore(
@@ -174,7 +177,7 @@ def _restore(
     business_id: UUID,
     refund_id: UUID,
     at: datetime,
-) -> None:
+) -> Restored:
     """Return bonuses to the lots they were spent from, newest spend first."""
     parts, still_spent = [], []
     for lot_id, spent in purchase.spent:
@@ -185,7 +188,14 @@ def _restore(
         if spent > part:
             still_spent.append((lot_id, spent - part))
     purchase.spent = still_spent
-    checkout.ledger.restore(account, parts, refund_id=refund_id, honoured_by=business_id, at=at)
+    return checkout.ledger.restore(
+        account,
+        parts,
+        spent_at=purchase.spent_at,
+        refund_id=refund_id,
+        honoured_by=business_id,
+        at=at,
+    )
 
 
 def note_refund(purchase: StoredTransaction, row: NewTransaction) -> None:

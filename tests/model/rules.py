@@ -90,7 +90,8 @@ class Member:
     level: int = 1
     holds_until: datetime | None = None
     debt: D = ZERO
-    written_off: D = ZERO
+    # What could not be taken back and nothing has made good: when (in purchases and refunds), how much.
+    let_be: list[tuple[int, D]] = field(default_factory=list)
     lots: list[Lot] = field(default_factory=list)
     paid: list[tuple[datetime, D]] = field(default_factory=list)
     # Who invited; how far the invitation is; the purchase that rewarded it.
@@ -101,6 +102,10 @@ class Member:
 
     def by_expiry(self) -> list[Lot]:
         return sorted((lot for lot in self.lots if lot.left), key=lambda lot: (lot.expires_at, lot.number))
+
+    @property
+    def written_off(self) -> D:
+        return sum((amount for _, amount in self.let_be), ZERO)
 
     def turnover(self, now: datetime) -> D:
         return sum((sum_ for at, sum_ in self.paid if now - YEAR < at <= now), ZERO)
@@ -126,6 +131,7 @@ class Purchase:
     left: dict[str, D]
     left_lines: list[dict[str, D]]
     spent: list[tuple[Lot, D]]
+    number: int
     lapsed: D = ZERO
     by_amount: bool = False
     by_line: bool = False
@@ -148,7 +154,7 @@ class World:
         self.coupons: dict[str, Coupon] = {}
         self.quotes: dict[str, Quote] = {}
         self.parked: dict[str, list[D]] = {}
-        self.lots_opened = 0
+        self.lots_opened = self.happened = 0
 
     # --- Time --------------------------------------------------------------------------------
 
@@ -263,9 +269,11 @@ class World:
                 still -= part
                 spent.append((lot, part))
         assert not still
+        self.happened += 1
         self.purchases[key] = Purchase(
-            bill, self.now, whole, by_line, dict(whole), [dict(line) for line in by_line], spent
-        )
+            bill, self.now, whole, by_line, dict(whole), [dict(line) for line in by_line], spent,
+            self.happened,
+        )  # fmt: skip
         self.accrue(bill.member, key, "purchase", whole["accrued"], timedelta(days=terms.pending_days))
         if bill.coupon:
             self.coupons[bill.coupon].redeemed = True
@@ -333,6 +341,7 @@ class World:
     def refund(self, key: str, parts: dict[str, D]) -> None:
         purchase = self.purchases[key]
         member = self.members[purchase.bill.member]
+        self.happened += 1
         for name in PARTS:
             purchase.left[name] -= parts[name]
             assert purchase.left[name] >= 0, name
@@ -357,6 +366,22 @@ class World:
             lot.left += part
             if lot.expires_at <= self.now:
                 lot.expires_at = end_of_day(self.now, 14)
+            self.make_good(self.members[purchase.bill.member], lot, part, purchase.number)
+
+    @staticmethod
+    def make_good(member: Member, lot: Lot, amount: D, since: int) -> None:
+        """Let what has come back first pay what was let be while it was spent, then the debt."""
+        still = []
+        for when, missing in member.let_be:
+            paid = min(amount, missing) if when > since else ZERO
+            amount -= paid
+            lot.left -= paid
+            if missing > paid:
+                still.append((when, missing - paid))
+        member.let_be = still
+        paid = min(amount, member.debt)
+        lot.left -= paid
+        member.debt -= paid
 
     def take_back(self, member: Member, own: list[Lot], amount: D, lapsed: D) -> D:
         """Take bonuses back: own lots, what lapsed of them, other lots, debt, write-off.
@@ -377,7 +402,8 @@ class World:
         take([lot for lot in member.by_expiry() if lot not in own])
         debt = min(amount, max(TIERS[member.level][3] - member.debt, ZERO))
         member.debt += debt
-        member.written_off += amount - debt
+        if amount > debt:
+            member.let_be.append((self.happened, amount - debt))
         return counted
 
     def void(self, key: str, purchase: Purchase) -> None:

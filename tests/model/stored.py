@@ -40,7 +40,8 @@ PURCHASES = """
 """
 COUPONS = "SELECT code, status, valid_until FROM coupons WHERE user_id = ANY(%s)"
 HAPPENED = """
-    SELECT kind, count(*) FROM bonus_entries WHERE user_id = ANY(%(members)s) GROUP BY kind
+    SELECT kind || CASE WHEN kind = 'write_off' AND amount > 0 THEN ' made good' ELSE '' END, count(*)
+        FROM bonus_entries WHERE user_id = ANY(%(members)s) GROUP BY 1
     UNION ALL SELECT 'tier ' || reason || ' ' || sign(to_level - from_level), count(*) FROM tier_changes
         WHERE user_id = ANY(%(members)s) GROUP BY 1
     UNION ALL SELECT 'invitation ' || status, count(*) FROM referrals

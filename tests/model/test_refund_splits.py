@@ -10,7 +10,8 @@ from django.db.models import Sum
 from django.db.transaction import atomic, set_rollback
 from hypothesis import HealthCheck, given, seed, settings
 
-from loyalty.models import Transaction
+from loyalty.models import StatusTier, Transaction
+from loyalty.selectors import wallet
 from promos.billing import Bill, CouponTerms, Left, Line, refund_of_lines, refund_parts, settle
 from promos.models import Coupon
 from promos.services.checkout import record_purchase, record_refund
@@ -166,6 +167,59 @@ def buy_and_refund(data, business):
     assert stored.purchases([member.pk])["P"][1] == [ZERO] * 4
     assert Transaction.objects.filter(member=member).aggregate(paid=Sum("amount_paid"))["paid"] == D(20000)
     assert coupon is None or Coupon.objects.get().status == Coupon.Status.ISSUED
+
+
+@pytest.mark.django_db
+def test_refunding_everything_in_any_order_leaves_nothing(proved):
+    businesses = [BusinessFactory(requires_presence_code=False, can_accrue=gives) for gives in (True, False)]
+
+    @seed(SEED)
+    @given(data=st.data())
+    @settings(
+        max_examples=at_length(briefly=60, full=2_000),
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    def one(data):
+        with atomic():
+            live_and_refund_everything(data, businesses)
+            set_rollback(True)
+
+    one()
+    proved(f"seed {SEED}")
+
+
+def live_and_refund_everything(data, businesses):
+    """Buy, spend and refund in any order, until all is refunded whole."""
+    level = data.draw(st.sampled_from([1, 1, 2]))
+    member, at = MemberFactory(status_tier=StatusTier.objects.get(level=level)), NOON
+    left: dict[str, tuple[int, D]] = {}
+    number, more = 0, data.draw(st.integers(3, 14))
+    while left or more:
+        number, at = number + 1, at + timedelta(hours=1)
+        if more and (not left or data.draw(st.integers(0, 2))):
+            more -= 1
+            at_shop = data.draw(st.sampled_from([0, 0, 1]))
+            amount = D(data.draw(st.sampled_from([1_000, 3_000, 8_000])))
+            redeem = min(wallet(member.pk, at=at).available, amount / 5)
+            request = purchase(
+                member, businesses[at_shop], f"P{number}", amount, purchased_at=at,
+                redeem=data.draw(st.sampled_from([ZERO, redeem, redeem])),
+            )  # fmt: skip
+            record_purchase(request, at=at)
+            left[request.external_id] = at_shop, amount
+        else:
+            key = data.draw(st.sampled_from(sorted(left)))
+            at_shop, amount = left.pop(key)
+            part = portion(amount, data.draw(st.sampled_from([D(1), D(1), D("0.333")])))
+            record_refund(RefundRequest(businesses[at_shop], f"R{number}", key, part), at=at)
+            if part < amount:
+                left[key] = at_shop, amount - part
+    figures = stored.balances([member.pk])[member.pk]
+    assert (figures["debt"], figures["written_off"]) == (ZERO, ZERO)
+    assert {lot[1] for lot in stored.lots([member.pk]).values()} <= {ZERO}
 
 
 def sums_of(member):

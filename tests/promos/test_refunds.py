@@ -55,8 +55,8 @@ class TestRefund:
         refunded, _ = record_refund(refund(business, "R", "big", "10000.00"), at=NOON)
 
         assert refunded.explanation["refund"] == {
-            "restored": "0.00", "taken_back": "150.00", "expired": "0.00", "debt": "300.00",
-            "written_off": "50.00",
+            "restored": "0.00", "repaid": "0.00", "recovered": "0.00", "taken_back": "150.00",
+            "expired": "0.00", "debt": "300.00", "written_off": "50.00",
         }  # fmt: skip
         assert entries_of(member)[-4:] == [
             ("reversal", D("-50.00")),

@@ -8,14 +8,22 @@ import pytest
 from django.db.models import Sum
 
 from loyalty.errors import InvalidPurchase, RefundExceedsPurchase
-from loyalty.models import Bonus, BonusEntry, Transaction
+from loyalty.models import Bonus, BonusEntry, StatusTier, Transaction
 from loyalty.selectors import wallet
 from loyalty.services.expiry import expire_bonuses
+from loyalty.statement import history
 from promos.models import ChainAssignment, Coupon
 from promos.services.checkout import record_many, record_purchase, record_refund
 from promos.services.purchases import LineRefund
-from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, give_bonuses
-from tests.promos.requests import days, give_back, lots_of, purchase, refund, spend
+from tests.factories import (
+    NOON,
+    BusinessFactory,
+    ChainFactory,
+    CouponFactory,
+    MemberFactory,
+    give_bonuses,
+)
+from tests.promos.requests import days, entries_of, give_back, lots_of, purchase, refund, spend
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_ledger")]
 LAPSE = datetime(2027, 6, 15, 21, 0, tzinfo=UTC)  # the end of 15 June 2027 in Moscow
@@ -97,6 +105,113 @@ class TestRestoration:
         )  # fmt: skip
         assert set(sums.values()) == {D("0.00")}
         assert Bonus.objects.get(member=member).balance == D("180.00")
+
+
+class TestMakingGood:
+    """Restored bonuses first make good what could not be taken back while they were spent."""
+
+    @staticmethod
+    def at_level(level):
+        return MemberFactory(status_tier=StatusTier.objects.get(level=level))
+
+    @staticmethod
+    def buy(member, business, external_id, redeem="0", amount="1000.00"):
+        record_purchase(purchase(member, business, external_id, amount, redeem=D(redeem)), at=NOON)
+
+    @staticmethod
+    def left_to(member):
+        balance = Bonus.objects.get(member=member)
+        entries = BonusEntry.objects.filter(member=member, kind="write_off")
+        return (
+            balance.balance + balance.pending,
+            balance.debt,
+            -(entries.aggregate(n=Sum("amount"))["n"] or 0),
+        )
+
+    def test_what_was_written_off_is_made_good(self, business, shop):
+        member = self.at_level(1)  # 3 %, may owe nothing
+        self.buy(member, business, "A")
+        self.buy(member, shop, "B", "30.00")
+        given_up = give_back(business, "RA", "A", "1000.00", at=NOON + days(1))
+        assert given_up.explanation["refund"]["written_off"] == "30.00"
+
+        back = give_back(shop, "RB", "B", "1000.00", at=NOON + days(2))
+
+        assert self.left_to(member) == (0, 0, 0)
+        assert {name: back.explanation["refund"][name] for name in ("restored", "repaid", "recovered")} == {
+            "restored": "30.00", "repaid": "0.00", "recovered": "30.00",
+        }  # fmt: skip
+        assert entries_of(member)[-3:] == [("restoration", 30), ("reversal", -30), ("write_off", 30)]
+        seen = [(item.kind, item.bonus) for item in history(member.pk).items]
+        assert seen == [("refund", 0), ("refund", 0), ("purchase", -30), ("purchase", 30)]
+
+    def test_debt_is_repaid(self, business, shop):
+        member = self.at_level(2)  # 5 %, may owe 300
+        self.buy(member, business, "A")
+        self.buy(member, shop, "B", "50.00")
+        give_back(business, "RA", "A", "1000.00", at=NOON + days(1))
+        assert self.left_to(member) == (0, 50, 0)
+
+        back = give_back(shop, "RB", "B", "1000.00", at=NOON + days(2))
+
+        assert self.left_to(member) == (0, 0, 0)
+        assert back.explanation["refund"]["repaid"] == "50.00"
+        assert entries_of(member)[-2:] == [("restoration", 50), ("debt_repayment", -50)]
+
+    def test_a_write_off_of_another_lot_is_made_good_and_its_issuer_credited(self, business, shop):
+        member, other = self.at_level(1), BusinessFactory()
+        self.buy(member, business, "A")
+        self.buy(member, shop, "B", "30.00")
+        self.buy(member, other, "C")
+        # A's refund takes C's bonuses, so C's has nothing to take.
+        give_back(business, "RA", "A", "1000.00", at=NOON + days(1))
+        give_back(other, "RC", "C", "1000.00", at=NOON + days(2))
+        assert self.left_to(member) == (0, 0, 30)
+
+        give_back(shop, "RB", "B", "1000.00", at=NOON + days(3))
+
+        assert self.left_to(member) == (0, 0, 0)
+        write_offs = BonusEntry.objects.filter(kind="write_off").order_by("position")
+        assert [(entry.amount, entry.lot.issuer) for entry in write_offs] == [(-30, other), (30, other)]
+
+    def test_a_write_off_before_the_spending_stays_let_be(self, business, shop):
+        member = self.at_level(1)
+        self.buy(member, business, "A")
+        self.buy(member, shop, "B", "30.00")
+        give_back(business, "RA", "A", "1000.00", at=NOON)
+        self.buy(member, business, "C")
+        record_purchase(purchase(member, shop, "D", redeem=D(30), purchased_at=NOON), at=NOON)
+
+        give_back(shop, "RD", "D", "1000.00", at=NOON + days(1))
+
+        # As before D was bought: 30 to spend.
+        assert self.left_to(member) == (30, 0, 30)
+        give_back(business, "RC", "C", "1000.00", at=NOON + days(2))
+        give_back(shop, "RB", "B", "1000.00", at=NOON + days(3))
+        assert self.left_to(member) == (0, 0, 0)
+
+    def test_the_rest_is_the_members(self, business, shop):
+        member = self.at_level(1)
+        self.buy(member, business, "A", amount="5000.00")  # 150
+        self.buy(member, shop, "B", "100.00")
+        give_back(business, "RA", "A", "2000.00", at=NOON + days(1))  # 60: 50 left, 10 written off
+
+        parts = [give_back(shop, f"RB{n}", "B", "500.00", at=NOON + days(2)) for n in range(2)]
+
+        assert [part.explanation["refund"]["recovered"] for part in parts] == ["10.00", "0.00"]
+        assert self.left_to(member) == (90, 0, 0)
+
+    def test_all_in_one_call(self, business, shop):
+        member = self.at_level(1)
+        business.requires_presence_code = False
+        requests = [
+            purchase(member, business, "A"), purchase(member, shop, "B", redeem=D(30)),
+            refund(business, "RA", "A", "1000.00"), refund(shop, "RB", "B", "1000.00"),
+        ]  # fmt: skip
+
+        record_many(requests, at=NOON + days(1))
+
+        assert self.left_to(member) == (0, 0, 0)
 
 
 class TestLines:
