@@ -34,8 +34,9 @@ balances AS (
         id, created_at, updated_at, user_id, balance, pending, debt, expires_at, entries, turnover_bound,
         turnover_as_of
     )
+    -- The year was never added up: a time here would make the product look at every earlier purchase as late.
     SELECT bench_key(), now(), now(), user_id, sum(accrued), 0, 0, now() + interval '366 days', count(*),
-           sum(amount), now()
+           sum(amount), NULL::timestamptz
     FROM asked GROUP BY user_id ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE SET
         updated_at = EXCLUDED.updated_at,
