@@ -77,6 +77,8 @@ class Ledger:
         self.moved: list[Lot] = []
         # What of a purchase's own bonuses lapsed unspent during this call.
         self.lapsed: dict[UUID, Decimal] = {}
+        # The first moment whose whole year before it is loaded, for members that may rise.
+        self.paid_from: datetime | None = None
 
     def load(
         self,
@@ -114,6 +116,8 @@ class Ledger:
             )
             queries.append(((WRITTEN_OFF, [purchases]), lambda rows: load_written_off(self.accounts, rows)))
         if rising:
+            assert since
+            self.paid_from = since + timedelta(days=settings.TURNOVER_WINDOW_DAYS)
             queries.append(((PAID, [list(rising), since]), lambda rows: self._load_paid(rising, rows)))
         found = read(*[query for query, _ in queries], *also)
         for (_, use), rows in zip(queries, found, strict=False):
@@ -308,11 +312,9 @@ class Ledger:
         assert account.paid is not None, "the caller loads what needs_turnover asks for"
         since = at - timedelta(days=settings.TURNOVER_WINDOW_DAYS)
         turnover = sum((sum_ for when, sum_ in account.paid if since < when <= at), ZERO)
-        if account.turnover_as_of is None or at >= account.turnover_as_of:
-            account.turnover_bound = sum(
-                (sum_ for when, sum_ in account.paid if when > since and sum_ > 0), ZERO
-            )
-            account.turnover_as_of = at
+        # Everything loaded bounds the turnover of any moment of this call or later.
+        account.turnover_bound = sum((sum_ for _, sum_ in account.paid if sum_ > 0), ZERO)
+        account.turnover_as_of = self.paid_from
         reached = tier_reached(max(turnover, ZERO), self.tiers)
         if reached.level <= account.tier.level:
             return None
