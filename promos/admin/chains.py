@@ -1,6 +1,5 @@
-"""Chains and coupons for the staff of both sides."""
+"""Chains for the staff of both sides."""
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,17 +11,13 @@ from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
-from loyalty.admin.purchases import OwnBusinessFilter
 from loyalty.models import Business
-from loyalty.templatetags.money import bonus_words, rub, signed_bonus
-from promos.models import Coupon, CrossPromoChain, Quote
+from promos.models import CrossPromoChain
 from promos.services import chains
-from svoykrug.admin import MANAGERS, ScopedAdmin, UncountedAdmin, staff_scope
-from svoykrug.history import moment
+from svoykrug.admin import MANAGERS, ScopedAdmin, staff_scope
 
 Status = CrossPromoChain.Status
 
@@ -214,100 +209,3 @@ class CrossPromoChainAdmin(ScopedAdmin):
             button=gettext("Pause"),
             deed=deed,
         )
-
-
-@admin.register(Quote)
-class QuoteAdmin(UncountedAdmin):
-    meaning = _("What tills were promised for a bill, for 15 minutes, and whether the purchase came.")
-    list_display = ("asked", "who", "where", "sum", "by_bonuses", "state", "expires_at")
-    list_select_related = ("member", "business")
-    list_filter = (OwnBusinessFilter,)
-    sortable_by = ()
-    fields = (
-        "asked", "where", "who", "sum", "discount", "by_bonuses", "bonuses", "code", "kept", "state",
-        "expires_at", "receipt",
-    )  # fmt: skip
-    readonly_fields = (
-        "asked", "where", "who", "sum", "discount", "by_bonuses", "bonuses", "code", "kept", "state",
-        "receipt",
-    )  # fmt: skip
-
-    @admin.display(description=_("asked"))
-    def asked(self, quote: Quote) -> str:
-        return moment(quote.created_at)
-
-    @admin.display(description=_("business"))
-    def where(self, quote: Quote) -> str:
-        return quote.business.name
-
-    @admin.display(description=_("coupon"))
-    def code(self, quote: Quote) -> str:
-        return str(quote.coupon or "—")
-
-    @admin.display(description=_("member"))
-    def who(self, quote: Quote) -> str:
-        return str(quote.member)
-
-    @admin.display(description=_("amount"))
-    def sum(self, quote: Quote) -> str:
-        return rub(Decimal(quote.promised["amount"]))
-
-    @admin.display(description=_("coupon discount"))
-    def discount(self, quote: Quote) -> str:
-        return rub(Decimal(quote.promised["coupon_discount"]))
-
-    @admin.display(description=_("paid by bonuses"))
-    def by_bonuses(self, quote: Quote) -> str:
-        return rub(Decimal(quote.promised["bonus_redeemed"]))
-
-    @admin.display(description=_("bonuses"))
-    def bonuses(self, quote: Quote) -> str:
-        return signed_bonus(Decimal(quote.promised["bonus_accrued"]))
-
-    @admin.display(description=_("set aside"))
-    def kept(self, quote: Quote) -> str:
-        parts = [bonus_words(quote.hold.amount)] if quote.hold else []
-        return ", ".join([*parts, *([gettext("coupon")] if quote.holds and quote.coupon_id else [])]) or "—"
-
-    @admin.display(description=_("status"))
-    def state(self, quote: Quote) -> str:
-        if quote.transaction_id:
-            return gettext("purchase came")
-        if quote.cancelled_at:
-            return gettext("cancelled by the till")
-        return gettext("valid") if quote.expires_at > timezone.now() else gettext("run out")
-
-    @admin.display(description=_("receipt"))
-    def receipt(self, quote: Quote) -> str:
-        return str(quote.transaction) if quote.transaction else "—"
-
-
-@admin.register(Coupon)
-class CouponAdmin(UncountedAdmin):
-    meaning = _("Coupons to be honoured here: who holds one, what it gives and whether it has been used.")
-    list_display = ("__str__", "who", "business", "chain", "worth", "status", "valid_until")
-    list_select_related = ("member", "business", "chain__source_business", "chain__target_business")
-    list_filter = ("status", ("valid_until", RangeDateFilter))
-    list_filter_submit = True
-    search_fields = ("code__exact",)
-    search_help_text = _("Code in full.")
-    sortable_by = ()
-    # Without the receipt that brought it: that one is the source's own affair.
-    fields = (
-        "__str__", "who", "business", "chain", "worth", "min_amount", "status", "valid_from", "valid_until",
-    )  # fmt: skip
-    readonly_fields = ("__str__", "who", "worth")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Coupon], search_term: str
-    ) -> tuple[QuerySet[Coupon], bool]:
-        code = "".join(search_term.upper().replace("-", " ").split())
-        return (queryset.filter(code=code) if code else queryset), False
-
-    @admin.display(description=_("member"))
-    def who(self, coupon: Coupon) -> str:
-        return str(coupon.member)
-
-    @admin.display(description=_("benefit"))
-    def worth(self, coupon: Coupon) -> str:
-        return coupon.benefit_text or f"{coupon.get_benefit_display()}: {coupon.benefit_value.normalize():f}"
