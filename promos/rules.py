@@ -2,11 +2,14 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext as _
 
 from .models import Coupon
 
@@ -15,11 +18,18 @@ if TYPE_CHECKING:
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_LENGTH = 10
-LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None, "\u00a0": None})
+# Cyrillic letters are what a Russian keyboard gives for the Latin ones that look the same.
+LOOKALIKES = str.maketrans(
+    {"O": "0", "I": "1", "L": "1", "-": None, "\u2010": None, "\u2011": None, "\u2013": None, "\u2014": None}
+    | dict(zip("АВЕКМНОРСТХ", "ABEKMH0PCTX", strict=True))
+)
 
 
 def check_character(body: str) -> str:
-    """Return the Luhn mod 32 check character: it catches every single wrong character."""
+    """Return the Luhn mod 32 check character.
+
+    It catches every single wrong character, and every two neighbours changed about but 0 with Z.
+    """
     total, factor = 0, 2
     for character in reversed(body):
         product = CROCKFORD.index(character) * factor
@@ -36,29 +46,37 @@ def new_code() -> str:
 
 def normalise_code(typed: str) -> str | None:
     """Return the stored form of a code as a person typed it, or None if it cannot be a code."""
-    code = typed.strip().upper().translate(LOOKALIKES)
+    code = "".join(typed.upper().translate(LOOKALIKES).split())
     if len(code) != CODE_LENGTH or any(character not in CROCKFORD for character in code):
         return None
     return code if check_character(code[:-1]) == code[-1] else None
 
 
-def coupon_refusal(
-    coupon: Coupon, *, member_id: UUID, business_id: UUID, amount: Decimal, at: datetime
-) -> str | None:
-    """Return why the coupon may not be redeemed in this bill, or None if it may."""
-    if coupon.member_id != member_id:
-        return "The coupon belongs to another member."
+def coupon_faults(
+    coupon: Coupon, *, member_id: UUID | None, business_id: UUID, amount: Decimal | None, at: datetime
+) -> Iterator[tuple[str, str]]:
+    """Yield why the coupon may not be redeemed, as (stable code, words); nothing if it may.
+
+    member_id, amount  None where nobody asks about them
+
+    A coupon past its time is out of date whether or not the nightly job has marked it so; and a
+    purchase that reaches us late may have been made in time.
+    """
+    if member_id is not None and coupon.member_id != member_id:
+        yield "other_member", _("The coupon belongs to another member.")
     if coupon.business_id != business_id:
-        return "The coupon is for another business."
-    if coupon.status != Coupon.Status.ISSUED:
-        return f"The coupon is already {coupon.status}."
-    if at < coupon.valid_from:
-        return "The coupon is not valid yet."
-    if at >= coupon.valid_until:
-        return "The coupon has run out."
-    if amount < coupon.min_amount:
-        return f"min_amount: {coupon.min_amount} needed, {amount} given"
-    return None
+        yield "other_business", _("The coupon is for another business.")
+    if coupon.status == Coupon.Status.REDEEMED:
+        yield "redeemed", _("The coupon has been used already.")
+    elif coupon.status == Coupon.Status.VOIDED:
+        yield "voided", _("The coupon has been cancelled.")
+    elif at < coupon.valid_from:
+        yield "not_yet_valid", _("The coupon is not valid yet.")
+    elif at >= coupon.valid_until:
+        yield "out_of_date", _("The coupon has run out.")
+    if amount is not None and amount < coupon.min_amount:
+        words = {"needed": f"{coupon.min_amount:.2f}", "given": f"{amount:.2f}"}
+        yield "min_amount", _("The coupon needs a bill of %(needed)s or more; this one is %(given)s.") % words
 
 
 def in_holdout(chain_id: UUID, member_id: UUID, percent: Decimal) -> bool:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from loyalty.rules import end_of_day
 from promos.errors import CouponNotRedeemable
 from promos.models import Coupon, Quote
-from promos.rules import coupon_refusal, normalise_code
+from promos.rules import coupon_faults, normalise_code
 from svoykrug.db.sql import Write
 
 from .purchases import PurchaseRequest
@@ -60,10 +60,9 @@ class Coupons:
         coupon = self.by_code.get(normalise_code(request.coupon_code) or "")
         if coupon is None:
             raise CouponNotRedeemable(_("There is no such coupon. Check the code."), field="coupon")
-        reason = coupon_refusal(
+        for _code, reason in coupon_faults(
             coupon, member_id=request.member_id, business_id=request.business.pk, amount=request.amount, at=at
-        )
-        if reason:
+        ):
             raise CouponNotRedeemable(reason, field="coupon")
         for quote_id, until in self._kept.get(coupon.pk, []):
             if quote_id != request.quote_id:
