@@ -149,6 +149,11 @@ SELECT sk_id(sk_at(n, 100000), 'notice', n), sk_at(n, 100000), now(), sk_member(
   sk_at(n, 100000), 0, ''
 FROM generate_series(1, 100000) n;
 
+INSERT INTO consents (id, created_at, user_id, purpose, channel, partner_id, granted, text_version, text_hash, language)
+SELECT sk_id(sk_at(n, 60000), 'consent', n), sk_at(n, 60000), sk_member(1 + n % 10000), 'advertising',
+  (ARRAY['inapp', 'sms', 'email', 'push'])[1 + n % 4], CASE WHEN n % 50 = 0 THEN sk_business(1 + n / 50 % 20) END, n % 5 > 0, '2026-11', '', 'ru'
+FROM generate_series(1, 60000) n;
+
 INSERT INTO crm_integrations (id, created_at, updated_at, business_id, provider, base_url, mapping, is_active, last_error)
 SELECT sk_id(now(), 'crm', n), now(), now(), sk_business(n), 'till', '', '{}', true, '' FROM generate_series(1, 20) n;
 INSERT INTO referral_codes (id, created_at, updated_at, user_id, code, invited_count, rewarded_count, monthly_limit, is_active)

@@ -73,6 +73,12 @@ SELECT * FROM chain_assignments WHERE trigger_id = sk_purchase(69);
 -- idx_chain_assignments_user
 SELECT * FROM chain_assignments WHERE user_id = sk_member(42);
 
+-- idx_consents_partner
+SELECT * FROM consents WHERE partner_id = sk_business(4);
+
+-- idx_consents_user
+SELECT m.id FROM unnest(ARRAY[sk_member(42), sk_member(43), sk_member(44)]) AS m(id) WHERE COALESCE((SELECT consent.granted FROM consents consent WHERE consent.user_id = m.id AND consent.purpose = 'advertising' AND consent.channel = 'inapp' AND (consent.partner_id IS NULL OR consent.partner_id = sk_business(4)) ORDER BY consent.partner_id IS NULL, consent.id DESC LIMIT 1), false);
+
 -- idx_coupons_business
 SELECT * FROM coupons WHERE business_id = sk_business(4) ORDER BY created_at DESC LIMIT 50;
 

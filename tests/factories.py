@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import factory
 
-from loyalty.models import BonusLot, Business, Member, Referral, StaffMembership, StatusTier
+from loyalty.models import BonusLot, Business, Consent, Member, Referral, StaffMembership, StatusTier
+from loyalty.services.consents import Subject, decide
 from loyalty.services.ledger import open_ledger
 from promos.models import Coupon, CrossPromoChain
 from promos.rules import new_code
@@ -75,6 +76,23 @@ def invite(inviter: Member, newcomer: Member) -> Referral:
     """Let the newcomer have joined by the inviter's code."""
     Member.objects.filter(pk=newcomer.pk).update(referred_by=inviter)
     return Referral.objects.create(inviter=inviter, newcomer=newcomer, code=inviter.referral_code)
+
+
+def consent(
+    member: Member,
+    *,
+    purpose: str = Consent.Purpose.ADVERTISING,
+    channel: str = "inapp",
+    partner: Business | None = None,
+    granted: bool = True,
+    at: datetime = NOON,
+) -> None:
+    """Let the member agree to advertising in the app, or to what is named, or withdraw it."""
+    about = Subject(
+        purpose, channel if purpose == Consent.Purpose.ADVERTISING else "", partner.pk if partner else None
+    )
+    said = {"granted" if granted else "withdrawn": [about]}
+    decide(member_id=member.pk, **said, language="ru", ip=None, at=at)
 
 
 def give_bonuses(

@@ -11,7 +11,7 @@ from django.db.utils import ProgrammingError
 from loyalty.models import AuditLog
 from promos.services.checkout import record_purchase
 from tests.explain import QUERIES
-from tests.factories import NOON
+from tests.factories import NOON, consent
 from tests.promos.requests import purchase
 
 pytestmark = pytest.mark.django_db
@@ -63,9 +63,9 @@ CORE = {
 }
 
 FURTHER = {
-    "api_keys", "bonus_entries", "bonus_holds", "bonus_lots", "chain_assignments", "import_jobs",
-    "import_rejections", "parked_refunds", "quotes", "referrals", "rfm_runs", "staff_memberships",
-    "seen_contacts", "sync_windows", "tier_changes",
+    "api_keys", "bonus_entries", "bonus_holds", "bonus_lots", "chain_assignments", "consents",
+    "import_jobs", "import_rejections", "parked_refunds", "quotes", "referrals", "rfm_runs",
+    "staff_memberships", "seen_contacts", "sync_windows", "tier_changes",
 }  # fmt: skip
 
 GIVEN_DELETE_RULES = {
@@ -284,7 +284,7 @@ def test_no_plain_index_is_the_beginning_of_another():
     assert covered == set()
 
 
-APPEND_ONLY = ["transactions", "bonus_entries", "tier_changes", "audit_logs"]
+APPEND_ONLY = ["transactions", "bonus_entries", "tier_changes", "audit_logs", "consents"]
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
@@ -299,6 +299,7 @@ def a_row_in_each(member, business):
     """A purchase that brings bonuses and a tier, and an audit row: triggers fire where there are rows."""
     record_purchase(purchase(member, business, amount="30000.00"), at=NOON)
     AuditLog.objects.create(table_name="users", row_id=member.pk, action="UPDATE", changes={})
+    consent(member)
 
 
 def test_entities_document_names_every_model():

@@ -1,4 +1,5 @@
 from .business import PROGRAMME_CODE, ApiKey, Business, CrmIntegration
+from .consent import Consent
 from .journal import AuditLog, ImportJob, ImportRejection, Notification
 from .ledger import Bonus, BonusEntry, BonusHold, BonusLot
 from .member import Member, ReferralCode, Session, StaffMembership
@@ -15,6 +16,7 @@ __all__ = [
     "BonusHold",
     "BonusLot",
     "Business",
+    "Consent",
     "CrmIntegration",
     "ImportJob",
     "ImportRejection",

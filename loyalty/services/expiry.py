@@ -6,7 +6,6 @@ A lapsed lot is not available before the closing runs either.
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from uuid import UUID
 
 from django.conf import settings
@@ -16,10 +15,10 @@ from django.db.transaction import atomic
 from django.utils import timezone
 
 from loyalty.models import Bonus, BonusLot, Notification
-from loyalty.quiet_hours import next_waking_moment
 from svoykrug.db.sql import Write
 
 from .ledger import open_ledger
+from .messages import Message, queue
 
 MEMBERS_AT_ONCE = 1000
 
@@ -55,10 +54,7 @@ def queue_expiry_warnings(*, at: datetime) -> int:
     is made up for with the days that are left by then. Safe to run twice and at once: the key of a
     message is its member, day and step.
     """
-    queued, warnings = 0, iter(_warnings(_lapsing_soon(at), at))
-    while some := list(islice(warnings, MEMBERS_AT_ONCE)):
-        queued += _queue_new(some)
-    return queued
+    return queue(_warnings(_lapsing_soon(at), at))
 
 
 def _lapsing_soon(at: datetime) -> Iterable[tuple[UUID, date, Decimal]]:
@@ -78,27 +74,17 @@ def _lapsing_soon(at: datetime) -> Iterable[tuple[UUID, date, Decimal]]:
     return sums.values_list("member_id", "last_day", "sum").iterator()
 
 
-def _warnings(lapsing: Iterable[tuple[UUID, date, Decimal]], at: datetime) -> Iterable[Notification]:
-    today, send_after = timezone.localdate(at), next_waking_moment(at)
+def _warnings(lapsing: Iterable[tuple[UUID, date, Decimal]], at: datetime) -> Iterable[Message]:
+    today = timezone.localdate(at)
     for member_id, last_day, amount in lapsing:
         days = (last_day - today).days
         step = min(step for step in settings.EXPIRY_WARNING_DAYS if step >= days)
-        yield Notification(
+        yield Message(
             member_id=member_id,
-            channel=Notification.Channel.INAPP,
-            purpose=Notification.Purpose.SERVICE,
             template="bonuses_expiring",
             payload={"amount": f"{amount:.2f}", "expires_on": last_day.isoformat(), "days": days},
+            purpose=Notification.Purpose.SERVICE,
+            partner_id=None,
             dedupe_key=f"expiry:{member_id}:{last_day.isoformat()}:{step}",
-            send_after=send_after,
-            created_at=at,
+            send_after=at,
         )
-
-
-def _queue_new(messages: Iterable[Notification]) -> int:
-    by_key = {message.dedupe_key: message for message in messages}
-    known = Notification.objects.filter(dedupe_key__in=by_key).values_list("dedupe_key", flat=True)
-    new = [by_key[key] for key in by_key.keys() - set(known)]
-    # Ignored conflicts are a second run at the same moment.
-    Notification.objects.bulk_create(new, ignore_conflicts=True)
-    return len(new)

@@ -7,7 +7,6 @@ from django_celery_beat.models import PeriodicTask
 
 from loyalty.models import Member, Notification
 from loyalty.quiet_hours import next_waking_moment
-from loyalty.services import expiry
 from loyalty.services.expiry import queue_expiry_warnings
 from loyalty.tasks import queue_expiry_warnings as queue_expiry_warnings_task
 from tests.factories import NOON, MemberFactory, give_bonuses
@@ -76,17 +75,6 @@ def test_a_second_run_adds_nothing(member, business):
     assert len(queued()) == 1
 
 
-def test_a_run_beside_another_adds_nothing(member, business, monkeypatch):
-    give(member, business, "100.00")
-    queue_expiry_warnings(at=night(7))
-    # What the other run queued after this one had looked.
-    monkeypatch.setattr(expiry.Notification.objects, "filter", lambda **_by: Notification.objects.none())
-
-    queue_expiry_warnings(at=night(7))
-
-    assert len(queued()) == 1
-
-
 def test_only_what_is_live_is_counted_and_each_day_apart(member, business):
     give(member, business, "100.00", left="40.00")
     give(member, business, "10.00", lapse=LAPSE - timedelta(hours=2))
@@ -128,16 +116,8 @@ def test_warnings_cost_the_same_for_one_member_as_for_three(business, count, dja
     for _ in range(count):
         give(MemberFactory(), business, "100.00")
 
-    with django_assert_num_queries(3):  # the lots, what is queued already, the new messages
+    with django_assert_num_queries(2):  # the lots, the messages
         assert queue_expiry_warnings(at=night(7)) == count
-
-
-def test_warnings_go_by_batches(business, monkeypatch):
-    monkeypatch.setattr(expiry, "MEMBERS_AT_ONCE", 2)
-    for _ in range(5):
-        give(MemberFactory(), business, "100.00")
-
-    assert queue_expiry_warnings(at=night(7)) == 5
 
 
 def test_the_warning_is_a_nightly_task():
