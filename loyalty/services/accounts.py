@@ -12,6 +12,8 @@ from loyalty.rules import Lot, Tier
 from svoykrug.db.sql import Rows, read
 from svoykrug.money import ZERO
 
+from .turnover import Paid
+
 TIERS = """
     SELECT id, level, name, name_en, threshold_rub, accrual_percent, redemption_cap_percent, overdraft_limit
     FROM status_tiers ORDER BY level
@@ -56,12 +58,6 @@ WRITTEN_OFF = """
     )
     ORDER BY e.position
 """
-# What bounds the yearly turnover from above grows with every purchase; only when it reaches the
-# next tier are these added up.
-PAID = """
-    SELECT user_id, created_at, amount_paid FROM transactions
-    WHERE user_id = ANY(%s::uuid[]) AND created_at > %s
-"""
 
 
 @dataclass(slots=True)
@@ -101,8 +97,8 @@ class Account:
     written_off: list[WriteOff] = field(default_factory=list)
     # Live holds by id.
     held: dict[UUID, Decimal] = field(default_factory=dict)
-    # Roubles paid by time, once somebody has to add them up.
-    paid: list[tuple[datetime, Decimal]] | None = None
+    # The year, once somebody has to add it up.
+    paid: Paid | None = None
 
     @property
     def balance(self) -> Decimal:

@@ -36,7 +36,6 @@ from .accounts import (
     LAPSING_LOTS,
     LIVE_LOTS,
     LOTS_OF_PURCHASES,
-    PAID,
     STILL_PENDING,
     TIERS,
     WRITTEN_OFF,
@@ -49,6 +48,7 @@ from .accounts import (
 )
 from .ledger_rows import write_ledger
 from .tiers import tier_holds_until
+from .turnover import PAID, load_paid
 
 # Plain text: a member of an enumeration costs a call each time it is named.
 ACCRUAL = BonusEntry.Kind.ACCRUAL.value
@@ -135,14 +135,10 @@ class Ledger:
             if member_id in self.accounts:
                 self.accounts[member_id].held[hold_id] = amount
 
-    def _load_paid(self, members: Iterable[UUID], rows: Rows) -> None:
-        for pk in members:
-            if pk in self.accounts:
-                self.accounts[pk].paid = []
-        for member_id, at, paid in rows:
-            if account := self.accounts.get(member_id):
-                assert account.paid is not None
-                account.paid.append((at, paid))
+    def _load_paid(self, members: Collection[UUID], rows: Rows) -> None:
+        for pk, paid in load_paid(members, rows).items():
+            if account := self.accounts.get(pk):
+                account.paid = paid
 
     # --- Movements ---------------------------------------------------------------------------
 
@@ -301,7 +297,7 @@ class Ledger:
         Rule: Tiers. A refund never lowers at once, the review does.
         """
         if account.paid is not None:
-            account.paid.append((at, paid))
+            account.paid.add(paid, at=at)
         if paid <= 0:
             return None
         needs = self.needs_turnover(account, paid, at=at)
@@ -310,10 +306,9 @@ class Ledger:
         if not needs:
             return None
         assert account.paid is not None, "the caller loads what needs_turnover asks for"
-        since = at - timedelta(days=settings.TURNOVER_WINDOW_DAYS)
-        turnover = sum((sum_ for when, sum_ in account.paid if since < when <= at), ZERO)
+        turnover = account.paid.turnover(at)
         # Everything loaded bounds the turnover of any moment of this call or later.
-        account.turnover_bound = sum((sum_ for _, sum_ in account.paid if sum_ > 0), ZERO)
+        account.turnover_bound = account.paid.bound()
         account.turnover_as_of = self.paid_from
         reached = tier_reached(max(turnover, ZERO), self.tiers)
         if reached.level <= account.tier.level:

@@ -1,6 +1,5 @@
 """What a ledger's decisions look like in the tables: rows of one writing statement."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -26,7 +25,7 @@ ENTRIES = {
 BALANCES = {
     "id": "uuid", "at": "timestamptz", "user_id": "uuid", "balance": "numeric", "pending": "numeric",
     "debt": "numeric", "entries": "integer", "turnover_bound": "numeric", "turnover_as_of": "timestamptz",
-    "soonest": "timestamptz", "moved": "uuid[]",
+    "soonest": "timestamptz", "kept": "boolean", "moved": "uuid[]",
 }  # fmt: skip
 TIER_CHANGES = {
     "id": "uuid", "created_at": "timestamptz", "user_id": "uuid", "from_level": "smallint",
@@ -40,15 +39,16 @@ MOVE_LOTS = """
     UPDATE bonus_lots SET remaining = remaining + r.change, expires_at = r.expires_at
     FROM {rows} WHERE bonus_lots.id = r.id
 """
-# The statement sees the lots as they were before it, so those it moves are told by `soonest`.
+# The statement sees the lots as they were before it, so those it moves are told by `soonest`. Where
+# none moves, what was soonest stays so, unless a new lot is sooner.
 STORE_BALANCES = """
     INSERT INTO bonuses (id, created_at, updated_at, user_id, balance, pending, debt, entries,
                          turnover_bound, turnover_as_of, expires_at)
     SELECT id, at, at, user_id, balance, pending, debt, entries, turnover_bound, turnover_as_of,
-        LEAST(soonest, (
+        CASE WHEN kept THEN soonest ELSE LEAST(soonest, (
             SELECT min(l.expires_at) FROM bonus_lots l
             WHERE l.user_id = r.user_id AND l.remaining > 0 AND l.id <> ALL (r.moved)
-        ))
+        )) END
     FROM {rows}
     ON CONFLICT (user_id) DO UPDATE SET
         updated_at = EXCLUDED.updated_at, balance = EXCLUDED.balance, pending = EXCLUDED.pending,
@@ -86,10 +86,15 @@ def _lot(ledger: "Ledger", lot: Lot) -> dict[str, Any]:
 
 
 def _balances(ledger: "Ledger") -> list[dict[str, Any]]:
-    soonest: dict[UUID, datetime] = {}
     moved: dict[UUID, list[UUID]] = {}
     for lot in ledger.moved:
         moved.setdefault(lot.member_id, []).append(lot.id)
+    soonest = {
+        pk: account.expires_at
+        for pk, account in ledger.accounts.items()
+        if account.expires_at and account.expires_at > ledger.recorded_at and pk not in moved
+    }
+    kept = set(soonest)
     for lot in (*ledger.opened, *ledger.moved):
         known = soonest.get(lot.member_id)
         if lot.remaining and (known is None or lot.expires_at < known):
@@ -100,7 +105,7 @@ def _balances(ledger: "Ledger") -> list[dict[str, Any]]:
             "balance": account.balance, "pending": account.pending, "debt": account.debt,
             "entries": account.entries, "turnover_bound": account.turnover_bound,
             "turnover_as_of": account.turnover_as_of, "soonest": soonest.get(account.member_id),
-            "moved": moved.get(account.member_id, []),
+            "kept": account.member_id in kept, "moved": moved.get(account.member_id, []),
         }
         for account in ledger.accounts.values()
         if account.touched

@@ -15,6 +15,7 @@ def main() -> None:
     import django
 
     django.setup()
+    import svoykrug.wsgi  # noqa: F401  as the web process is: loaded whole, out of the collector's way
     from tests.bench import figures
     from tests.bench.machine import commit, machine
     from tests.bench.report import FILE, table, write

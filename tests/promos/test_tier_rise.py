@@ -141,7 +141,7 @@ def test_a_purchase_recorded_late_counts_what_later_ones_do_not(member, business
 
 
 def added_up(queries):
-    return sum("amount_paid FROM transactions" in query["sql"] for query in queries)
+    return sum("json_agg((amount_paid" in query["sql"] for query in queries)
 
 
 def test_the_year_is_added_up_only_when_it_may_reach_the_next_tier(member, business):
