@@ -29,3 +29,17 @@ class QuoteChanged(DomainError):
 
     code = "quote_changed"
     status = 409
+
+
+class CouponNotVoidable(DomainError):
+    """The coupon was used or has run out, or nobody says why it is taken back."""
+
+    code = "coupon_not_voidable"
+    status = 409
+
+
+class CampaignRefused(DomainError):
+    """A step of a campaign that its state does not allow."""
+
+    code = "permission_denied"
+    status = 409

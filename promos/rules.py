@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -50,6 +51,26 @@ def normalise_code(typed: str) -> str | None:
     if len(code) != CODE_LENGTH or any(character not in CROCKFORD for character in code):
         return None
     return code if check_character(code[:-1]) == code[-1] else None
+
+
+class CouponState(StrEnum):
+    """A coupon as people see it now, whether or not the nightly job has marked what has run out."""
+
+    LIVE = "live"
+    NOT_YET_VALID = "not_yet_valid"
+    USED = "used"
+    EXPIRED = "expired"
+    VOIDED = "voided"
+
+
+def coupon_state(coupon: Coupon, *, at: datetime) -> CouponState:
+    if coupon.status == Coupon.Status.REDEEMED:
+        return CouponState.USED
+    if coupon.status == Coupon.Status.VOIDED:
+        return CouponState.VOIDED
+    if at >= coupon.valid_until:
+        return CouponState.EXPIRED
+    return CouponState.NOT_YET_VALID if at < coupon.valid_from else CouponState.LIVE
 
 
 def coupon_faults(

@@ -1,4 +1,4 @@
-"""Coupons and stored explanations in the words that members and staff read."""
+"""Stored explanations in the words that members and staff read."""
 
 import re
 from collections.abc import Iterator
@@ -7,91 +7,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.utils import timezone
 from django.utils.dates import WEEKDAYS_ABBR
-from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import get_language, gettext
 
 from loyalty.models import Transaction
-from loyalty.qr import qr_svg
 from loyalty.templatetags.money import bonus_words, percent, rub
-from promos.models import Benefit, Coupon
+from promos.models import Benefit
 from svoykrug.money import ZERO
 
 DETAILS = re.compile(r"(?P<needed>.*) needed, (?P<given>.*) given", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class CouponCard:
-    """A coupon as a member sees it.
-
-    badge   the benefit in a few characters; tone  its colour
-    state   of a past coupon: what became of it
-    """
-
-    business: str
-    source: str
-    code: str
-    badge: str
-    tone: str
-    benefit: str
-    terms: str
-    days_left: str
-    state: str
-    valid_from: datetime | None
-    valid_until: datetime
-    qr: SafeString
-
-
-def coupon_card(coupon: Coupon, *, at: datetime) -> CouponCard:
-    """Put a coupon into words; its business and chain's source must be loaded."""
-    badge, tone, benefit = _benefit(coupon)
-    return CouponCard(
-        business=coupon.business.name,
-        source=coupon.chain.source_business.name if coupon.chain else "",
-        code=str(coupon),
-        badge=badge,
-        tone=tone,
-        benefit=benefit,
-        terms=gettext("On a bill of %(sum)s or more") % {"sum": rub(coupon.min_amount)}
-        if coupon.min_amount
-        else "",
-        days_left=_days_left(coupon.valid_until, at),
-        state=_state(coupon),
-        valid_from=coupon.valid_from if coupon.valid_from > at else None,
-        valid_until=coupon.valid_until,
-        qr=qr_svg(coupon.code, border=0),
-    )
-
-
-def _benefit(coupon: Coupon) -> tuple[str, str, str]:
-    value = coupon.benefit_value
-    if coupon.benefit == Benefit.PERCENT:
-        words = {"percent": percent(value)}
-        return f"−{percent(value)}", "berry", gettext("%(percent)s off the bill") % words
-    if coupon.benefit == Benefit.FIXED:
-        return f"−{rub(value)}", "berry", gettext("%(sum)s off the bill") % {"sum": rub(value)}
-    if coupon.benefit == Benefit.MULTIPLIER:
-        times = f"×{_plain(value)}"
-        return times, "honey", gettext("%(times)s bonuses for the purchase") % {"times": times}
-    return "★", "pine", gettext("A gift: %(gift)s") % {"gift": coupon.benefit_text}
-
-
 def _plain(value: Decimal) -> str:
     return f"{value.normalize():f}"
-
-
-def _days_left(until: datetime, at: datetime) -> str:
-    days = (timezone.localdate(until) - timezone.localdate(at)).days
-    if days <= 0:
-        return gettext("last day today")
-    return ngettext("%(days)d day left", "%(days)d days left", days) % {"days": days}
-
-
-def _state(coupon: Coupon) -> str:
-    if coupon.status == Coupon.Status.REDEEMED:
-        return gettext("Used")
-    return gettext("Cancelled") if coupon.status == Coupon.Status.VOIDED else gettext("Out of date")
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,8 @@ RESTORED_LOT_DAYS = env.int("RESTORED_LOT_DAYS", default=14)
 TURNOVER_WINDOW_DAYS = env.int("TURNOVER_WINDOW_DAYS", default=365)
 # So does a coupon that ran out before its purchase was refunded.
 FREED_COUPON_DAYS = env.int("FREED_COUPON_DAYS", default=14)
+# Days left when members are told that a coupon is about to run out.
+COUPON_WARNING_DAYS = env.int("COUPON_WARNING_DAYS", default=3)
 # A quote's promise, and what it sets aside.
 QUOTE_MINUTES = env.int("QUOTE_MINUTES", default=15)
 MAX_FUTURE_HOURS = env.int("MAX_FUTURE_HOURS", default=24)

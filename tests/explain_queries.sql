@@ -58,6 +58,15 @@ SELECT * FROM bonuses WHERE user_id = sk_member(42);
 -- idx_businesses_code
 SELECT * FROM businesses WHERE code = 'B04';
 
+-- idx_campaign_coupons_campaign
+SELECT 1 FROM campaign_coupons WHERE campaign_id = sk_id('2024-10-05 00:00+03', 'campaign', 3) AND user_id = sk_member(42);
+
+-- idx_campaign_coupons_coupon
+SELECT campaign_id FROM campaign_coupons WHERE coupon_id = sk_coupon(45);
+
+-- idx_campaign_coupons_user
+SELECT * FROM campaign_coupons WHERE user_id = sk_member(42);
+
 -- idx_chain_assignments_chain
 SELECT arm, count(*) FROM chain_assignments WHERE chain_id = sk_chain(7) AND created_at >= '2026-10-01' GROUP BY arm;
 
@@ -78,6 +87,12 @@ SELECT * FROM consents WHERE partner_id = sk_business(4);
 
 -- idx_consents_user
 SELECT m.id FROM unnest(ARRAY[sk_member(42), sk_member(43), sk_member(44)]) AS m(id) WHERE COALESCE((SELECT consent.granted FROM consents consent WHERE consent.user_id = m.id AND consent.purpose = 'advertising' AND consent.channel = 'inapp' AND (consent.partner_id IS NULL OR consent.partner_id = sk_business(4)) ORDER BY consent.partner_id IS NULL, consent.id DESC LIMIT 1), false);
+
+-- idx_coupon_campaigns_business
+SELECT * FROM coupon_campaigns WHERE business_id = sk_business(4);
+
+-- idx_coupon_campaigns_issuing
+SELECT id FROM coupon_campaigns WHERE status = 'issuing';
 
 -- idx_coupons_business
 SELECT * FROM coupons WHERE business_id = sk_business(4) ORDER BY created_at DESC LIMIT 50;

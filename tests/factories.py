@@ -8,7 +8,7 @@ import factory
 from loyalty.models import BonusLot, Business, Consent, Member, Referral, StaffMembership, StatusTier
 from loyalty.services.consents import Subject, decide
 from loyalty.services.ledger import open_ledger
-from promos.models import Coupon, CrossPromoChain
+from promos.models import Coupon, CouponCampaign, CrossPromoChain
 from promos.rules import new_code
 from svoykrug.db.sql import Write
 
@@ -70,6 +70,16 @@ class CouponFactory(factory.django.DjangoModelFactory):
     benefit_value = Decimal("20")
     valid_from = NOON - timedelta(days=1)
     valid_until = NOON + timedelta(days=14)
+
+
+class CampaignFactory(factory.django.DjangoModelFactory):
+    """A draft for everybody who ever bought at the business: 10 per cent off for 14 days."""
+
+    class Meta:
+        model = CouponCampaign
+
+    business = factory.SubFactory(BusinessFactory)
+    title = "Осенние купоны"
 
 
 def invite(inviter: Member, newcomer: Member) -> Referral:

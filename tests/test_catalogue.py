@@ -63,7 +63,8 @@ CORE = {
 }
 
 FURTHER = {
-    "api_keys", "bonus_entries", "bonus_holds", "bonus_lots", "chain_assignments", "consents",
+    "api_keys", "bonus_entries", "bonus_holds", "bonus_lots", "campaign_coupons", "chain_assignments",
+    "consents", "coupon_campaigns",
     "import_jobs", "import_rejections", "parked_refunds", "quotes", "referrals", "rfm_runs",
     "staff_memberships", "seen_contacts", "sync_windows", "tier_changes",
 }  # fmt: skip
@@ -100,6 +101,7 @@ NOT_MONEY = {
     ("status_tiers", "accrual_percent"): "5,2",
     ("status_tiers", "redemption_cap_percent"): "5,2",
     ("coupons", "benefit_value"): "10,2",  # per cent, roubles or a multiplier
+    ("coupon_campaigns", "benefit_value"): "10,2",  # the same
     ("cross_promo_chains", "coupon_value"): "10,2",  # the same
     ("cross_promo_chains", "discount_share_percent"): "5,2",
     ("cross_promo_chains", "holdout_percent"): "5,2",

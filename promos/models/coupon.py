@@ -17,6 +17,15 @@ class Benefit(models.TextChoices):
     GIFT = "gift", _("gift")
 
 
+# Per cent, roubles or a multiplier; a gift has no value.
+BENEFIT_IS_SANE = (
+    Q(benefit="percent", benefit_value__gt=0, benefit_value__lte=100)
+    | Q(benefit="fixed", benefit_value__gt=0)
+    | Q(benefit="multiplier", benefit_value__gt=1)
+    | Q(benefit="gift")
+)
+
+
 class CouponQuerySet(models.QuerySet["Coupon"]):
     def valid(self, at: datetime) -> "CouponQuerySet":
         """Coupons that may be redeemed at that moment."""
@@ -80,6 +89,7 @@ class Coupon(ChangingRecord):
         blank=True,
         related_name="coupons_issued",
     )
+    void_reason = models.CharField(_("why voided"), max_length=200, blank=True, default="", db_default="")
 
     objects = CouponQuerySet.as_manager()
 
@@ -94,10 +104,7 @@ class Coupon(ChangingRecord):
             ),
             models.CheckConstraint(
                 name="coupons_benefit_value_sane",
-                condition=Q(benefit="percent", benefit_value__gt=0, benefit_value__lte=100)
-                | Q(benefit="fixed", benefit_value__gt=0)
-                | Q(benefit="multiplier", benefit_value__gt=1)
-                | Q(benefit="gift"),
+                condition=BENEFIT_IS_SANE,
             ),
         ]
         indexes = [
@@ -122,6 +129,7 @@ class Coupon(ChangingRecord):
             "valid_from",
             "valid_until",
             "issued_for",
+            "void_reason",
         )
 
     def __str__(self) -> str:

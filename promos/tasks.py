@@ -1,0 +1,35 @@
+"""Background work of promotions; each may run twice. The schedule is rows of django-celery-beat."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.db import OperationalError
+from django.utils import timezone
+
+from promos.models import CouponCampaign
+from promos.services import campaigns, coupon_life
+
+
+# A member locked for too long stops the run; the next one goes on where it stopped.
+@shared_task(name="issue_campaign", autoretry_for=(OperationalError,), retry_backoff=5, max_retries=5)
+def issue_campaign(campaign_id: str) -> int:
+    return campaigns.issue(UUID(campaign_id), at=timezone.now())
+
+
+@shared_task(name="continue_campaigns")
+def continue_campaigns() -> int:
+    """Take up again what a lost worker left half issued; beside one that is at work it does no harm."""
+    left = CouponCampaign.objects.filter(status=CouponCampaign.Status.ISSUING).values_list("pk", flat=True)
+    for campaign_id in left:
+        issue_campaign.delay(str(campaign_id))
+    return len(left)
+
+
+@shared_task(name="expire_coupons")
+def expire_coupons() -> int:
+    return coupon_life.expire_coupons(at=timezone.now())
+
+
+@shared_task(name="queue_coupon_warnings")
+def queue_coupon_warnings() -> int:
+    return coupon_life.queue_coupon_warnings(at=timezone.now())
