@@ -37,7 +37,9 @@ from loyalty.phones import readable_phone
 from loyalty.qr import qr_svg
 from loyalty.services import otp, presence
 from promos import selectors as promos
-from promos.wording import coupon_card, explained, explained_refund
+from promos.coupon_wording import coupon_card
+from promos.rules import CouponState
+from promos.wording import explained, explained_refund
 from svoykrug.middleware import client_address
 
 RECENT_ITEMS = 5
@@ -324,8 +326,6 @@ def purchase(request: HttpRequest, purchase_id: UUID) -> HttpResponse:
 def coupons(request: HttpRequest) -> HttpResponse:
     at = timezone.now()
     wallet = promos.wallet_coupons(request.user.pk, at=at)
-    context = {
-        "valid": [coupon_card(coupon, at=at) for coupon in wallet.valid],
-        "past": [coupon_card(coupon, at=at) for coupon in wallet.past],
-    }
+    cards = [coupon_card(coupon, at=at) for coupon in (*wallet.valid, *wallet.past)]
+    context = {state.value: [card for card in cards if card.state == state] for state in CouponState}
     return render(request, "member/coupons.html", context)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, When
 
-from promos.models import Coupon, CrossPromoChain
+from loyalty.models import Transaction
+from promos.models import CampaignCoupon, Coupon, CrossPromoChain
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +21,35 @@ class CouponWallet:
 
 def wallet_coupons(member_id: UUID, *, at: datetime, past: int = 20) -> CouponWallet:
     """Return the member's valid coupons and the latest `past` ones that are used or out of date."""
-    coupons = Coupon.objects.filter(member_id=member_id).select_related("business", "chain__source_business")
+    coupons = with_story(Coupon.objects.filter(member_id=member_id))
     valid = coupons.filter(status=Coupon.Status.ISSUED, valid_until__gt=at).order_by("valid_until", "pk")
     used = coupons.exclude(status=Coupon.Status.ISSUED, valid_until__gt=at).order_by("-updated_at", "-pk")
     return CouponWallet(valid=list(valid), past=list(used[:past]))
 
 
+def with_story(coupons: QuerySet[Coupon]) -> QuerySet[Coupon]:
+    """Add where each coupon came from, and the purchase `used_in` of one that is used."""
+    given = CampaignCoupon.objects.filter(coupon=OuterRef("pk"))
+    # A refund in full may have freed it before: the last purchase is the one.
+    used = Transaction.objects.filter(coupon=OuterRef("pk"), kind="purchase").order_by("-pk")
+    is_used = Q(status=Coupon.Status.REDEEMED)
+    return coupons.select_related("business", "chain__source_business", "offer").annotate(
+        campaign_title=Subquery(given.values("campaign__title")[:1]),
+        used_in=Case(When(is_used, then=Subquery(used.values("pk")[:1]))),
+        used_at=Case(When(is_used, then=Subquery(used.values("created_at")[:1]))),
+    )
+
+
 def coupons_of_purchase(transaction_id: UUID) -> list[Coupon]:
     """Return the coupons that a purchase brought, oldest first."""
     coupons = Coupon.objects.filter(issued_for_id=transaction_id)
-    return list(coupons.select_related("business", "chain__source_business").order_by("pk"))
+    return list(coupons.select_related("business", "chain__source_business", "offer").order_by("pk"))
 
 
 def valid_coupon(coupon_id: UUID, *, at: datetime) -> Coupon | None:
     """Return the coupon if it may still be redeemed."""
     coupons = Coupon.objects.filter(pk=coupon_id, status=Coupon.Status.ISSUED, valid_until__gt=at)
-    return coupons.select_related("business", "chain__source_business").first()
+    return coupons.select_related("business", "chain__source_business", "offer").first()
 
 
 @dataclass(frozen=True, slots=True)

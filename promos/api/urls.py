@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from promos.api import quotes, views
+from promos.api import coupons, quotes, views
 
 urlpatterns = [
     path("transactions", views.TransactionsView.as_view()),
@@ -11,6 +11,8 @@ urlpatterns = [
     path("transactions/<uuid:transaction_id>/refunds", views.RefundsView.as_view()),
     path("quotes", quotes.QuotesView.as_view()),
     path("quotes/<uuid:quote_id>", quotes.QuoteView.as_view()),
+    path("coupons/<str:code>", coupons.CouponView.as_view()),
+    path("me/coupons", coupons.MyCouponsView.as_view()),
     path("members/lookup", views.MemberLookupView.as_view()),
     path("members/presence-code", views.MemberPresenceCodeView.as_view()),
 ]

@@ -61,6 +61,14 @@ class TillView(GenericAPIView[Any]):
         own = Transaction.objects.filter(business=self.request.auth.business)
         return own.prefetch_related(with_coupons_issued())
 
+    def given(self, request: Request) -> dict[str, str]:
+        """Return what stands in the address after the question mark."""
+        given = request.query_params.dict()
+        if given.get("phone", "").startswith(" "):
+            # An unescaped plus sign of an address reads as a space.
+            given["phone"] = "+" + given["phone"][1:]
+        return given
+
     def member_named(self, reference: dict[str, str], *, external_id: str | None = None) -> UUID:
         """Return the member of a MemberRef; a wrong code counts against the key.
 
@@ -228,11 +236,7 @@ class MemberLookupView(TillView):
         auth=TILL,
     )
     def get(self, request: Request) -> Response:
-        given = request.query_params.dict()
-        if given.get("phone", "").startswith(" "):
-            # An unescaped plus sign of an address reads as a space.
-            given["phone"] = "+" + given["phone"][1:]
-        member = find_member(member_id=self.member_named(validated(MemberRef, given)))
+        member = find_member(member_id=self.member_named(validated(MemberRef, self.given(request))))
         business, at = request.auth.business, timezone.now()
         member.available = wallet(member.pk, at=at).available
         own_cap = business.redemption_cap_percent

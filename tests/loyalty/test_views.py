@@ -9,7 +9,6 @@ from django.test import Client
 from django.urls import reverse
 
 from loyalty.models import Member, StatusTier
-from promos.models import Coupon
 from promos.services.checkout import record_refund
 from promos.services.purchases import RefundRequest
 from tests.factories import BusinessFactory, ChainFactory, CouponFactory
@@ -62,28 +61,6 @@ def test_the_highest_tier_has_nothing_left_to_reach(signed_in, member):
     text = read(signed_in, "/", "ru")
 
     assert "Высший уровень: 10 % с каждой покупки" in text
-
-
-# --- Coupons -----------------------------------------------------------------------------------------
-
-
-def test_coupons_keep_used_and_expired_apart(signed_in, member, now):
-    dates = {"valid_from": now - timedelta(days=5), "valid_until": now + timedelta(days=1, minutes=1)}
-    live = CouponFactory(member=member, min_amount=D("500"), **dates)
-    used = CouponFactory(member=member, status=Coupon.Status.REDEEMED, **dates)
-    past = CouponFactory(member=member, **(dates | {"valid_until": now - timedelta(minutes=1)}))
-    strange = CouponFactory(**dates)
-
-    response = signed_in.get(reverse("member-coupons"), headers={"accept-language": "ru"})
-    valid, _, rest = words(response).partition("Использованные и истёкшие")
-
-    assert live.business.name in valid
-    assert "скидка 20 % на чек ещё 1 день При чеке от 500 ₽." in valid
-    assert f"{live.code[:5]}-{live.code[5:]}" in valid
-    assert f"{used.business.name} скидка 20 % на чек Использован" in rest
-    assert f"{past.business.name} скидка 20 % на чек Истёк" in rest
-    assert used.code not in response.content.decode().replace("-", "")
-    assert strange.business.name not in valid + rest
 
 
 # --- Every page --------------------------------------------------------------------------------------
