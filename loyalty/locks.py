@@ -1,4 +1,4 @@
-"""Row locks and their one order: coupon campaigns, then members, then coupons, then chains; within a table by primary key."""
+"""Row locks and their one order: campaigns, members, coupons, chains; by primary key within a table."""
 
 from collections.abc import Collection
 from uuid import UUID

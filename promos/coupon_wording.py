@@ -17,8 +17,8 @@ from promos.models import Benefit, Coupon, CouponCampaign
 from promos.rules import CouponState, coupon_state
 
 STATES = {
-    CouponState.LIVE: "",
-    CouponState.NOT_YET_VALID: "",
+    CouponState.LIVE: gettext_noop("Live"),
+    CouponState.NOT_YET_VALID: gettext_noop("Not valid yet"),
     CouponState.USED: gettext_noop("Used"),
     CouponState.EXPIRED: gettext_noop("Out of date"),
     CouponState.VOIDED: gettext_noop("Cancelled"),
@@ -43,7 +43,6 @@ class CouponCard:
     benefit: str
     terms: str
     state: CouponState
-    state_words: str
     days_left: str
     is_soon: bool
     valid_from: datetime | None
@@ -67,7 +66,6 @@ def coupon_card(coupon: Coupon, *, at: datetime) -> CouponCard:
         benefit=benefit,
         terms=terms_words(coupon),
         state=state,
-        state_words=gettext(STATES[state]) if STATES[state] else "",
         days_left=_days_words(days),
         is_soon=state == CouponState.LIVE and days <= settings.COUPON_WARNING_DAYS,
         valid_from=coupon.valid_from if state == CouponState.NOT_YET_VALID else None,
@@ -115,6 +113,22 @@ def last_moment(until: datetime) -> datetime:
 
 def _plain(value: Decimal) -> str:
     return f"{value.normalize():f}"
+
+
+def state_words(coupon: Coupon, *, at: datetime) -> str:
+    """Return the state in a word or two, for lists of staff."""
+    return gettext(STATES[coupon_state(coupon, at=at)])
+
+
+def source_words(coupon: Coupon) -> str:
+    """Return the chain, offer or campaign that gave it; empty for a coupon given by hand."""
+    if coupon.chain:
+        return gettext("chain from “%(business)s”") % {"business": coupon.chain.source_business.name}
+    if coupon.offer:
+        return gettext("offer “%(offer)s”") % {"offer": coupon.offer.title}
+    if campaign := getattr(coupon, "campaign_title", None):
+        return gettext("campaign “%(campaign)s”") % {"campaign": campaign}
+    return ""
 
 
 def _origin(coupon: Coupon) -> str:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
-from .models import Coupon
+from .models import Benefit, Coupon
 
 if TYPE_CHECKING:
     from .services.chain_state import Chain
@@ -51,6 +51,19 @@ def normalise_code(typed: str) -> str | None:
     if len(code) != CODE_LENGTH or any(character not in CROCKFORD for character in code):
         return None
     return code if check_character(code[:-1]) == code[-1] else None
+
+
+def benefit_fault(benefit: str, value: Decimal, text: str) -> tuple[str, str] | None:
+    """Return the field and what is wrong with what a coupon is to give, or None."""
+    if benefit == Benefit.PERCENT and not 0 < value <= 100:
+        return "value", _("Between 0 and 100 per cent.")
+    if benefit == Benefit.FIXED and value <= 0:
+        return "value", _("Above 0 roubles.")
+    if benefit == Benefit.MULTIPLIER and value <= 1:
+        return "value", _("Above 1: by 1 nothing is multiplied.")
+    if benefit == Benefit.GIFT and not text.strip():
+        return "text", _("Say what the gift is.")
+    return None
 
 
 class CouponState(StrEnum):

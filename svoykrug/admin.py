@@ -230,18 +230,26 @@ class ScopedAdmin(ModelAdmin):
         consequence: str,
         button: str,
         deed: Callable[[], str],
+        reason_label: str = "",
     ) -> HttpResponse:
-        """Ask on GET; on POST do it and say so, or say why not. `deed` returns what to say."""
+        """Ask on GET; on POST do it and say so, or say why not. `deed` returns what to say.
+
+        reason_label  a line to fill in, posted as `reason`; a refusal about it is shown beside it
+        """
         if not allowed:
             raise PermissionDenied
         opts = self.model._meta
         back = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
+        reason_error = ""
         if request.method == "POST":
             try:
                 messages.success(request, deed())
+                return HttpResponseRedirect(back)
             except DomainError as refusal:
-                messages.error(request, refusal.detail)
-            return HttpResponseRedirect(back)
+                if not (reason_label and refusal.field == "reason"):
+                    messages.error(request, refusal.detail)
+                    return HttpResponseRedirect(back)
+                reason_error = refusal.detail
         context = {
             **self.admin_site.each_context(request),
             "opts": opts,
@@ -250,6 +258,9 @@ class ScopedAdmin(ModelAdmin):
             "consequence": consequence,
             "button": button,
             "back": back,
+            "reason_label": reason_label,
+            "reason": request.POST.get("reason", ""),
+            "reason_error": reason_error,
         }
         return TemplateResponse(request, "admin/confirm.html", context)
 

@@ -151,6 +151,7 @@ UNFOLD: dict[str, Any] = {
                 _report("admin:reports_win_win", _("Win-win map"), "handshake"),
                 _table("promos.CrossPromoChain", _("Chains"), "link"),
                 _table("promos.Coupon", _("Coupons"), "confirmation_number"),
+                _table("promos.CouponCampaign", _("Coupon campaigns"), "campaign"),
                 _table("events.Event", _("Events"), "event"),
             ),
             _group(

@@ -1,5 +1,5 @@
 """The staff's surface of chains, coupons and quotes."""
 
-from . import chains, coupons, quotes
+from . import campaigns, chains, coupons, quotes
 
-__all__ = ["chains", "coupons", "quotes"]
+__all__ = ["campaigns", "chains", "coupons", "quotes"]

@@ -15,6 +15,7 @@ from .coupon import BENEFIT_IS_SANE, Benefit
 class CouponCampaign(ChangingRecord):
     """Coupons of one business for a part of its buyers, or of everybody.
 
+    expected  members of the audience when the issue began
     matched   members of the audience whom the issue has come to
     refused   those of them who do not consent to the business's advertising
     issued    those who got a coupon
@@ -73,6 +74,7 @@ class CouponCampaign(ChangingRecord):
     )
 
     status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.DRAFT)
+    expected = models.PositiveIntegerField(_("members to come to"), default=0, editable=False)
     matched = models.PositiveIntegerField(_("matched"), default=0, editable=False)
     refused = models.PositiveIntegerField(_("without consent"), default=0, editable=False)
     issued = models.PositiveIntegerField(_("coupons issued"), default=0, editable=False)
@@ -120,7 +122,7 @@ class CouponCampaign(ChangingRecord):
             "started_at",
             "finished_at",
             # They move with every thousand members; the coupons say the same.
-            unrecorded=("matched", "refused", "issued", "cursor"),
+            unrecorded=("expected", "matched", "refused", "issued", "cursor"),
         )
 
     def __str__(self) -> str:

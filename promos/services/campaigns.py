@@ -75,14 +75,20 @@ def preview(campaign: CouponCampaign, *, at: datetime) -> Preview:
 
 @atomic
 def start(campaign_id: UUID, *, at: datetime) -> CouponCampaign:
-    """Freeze a draft and let its coupons be issued. Raises CampaignRefused if it has begun before."""
+    """Freeze a draft and let its coupons be issued.
+
+    Raises CampaignRefused if it has begun before, its business has left, or nobody would get one.
+    """
     campaign = _lock(campaign_id)
     if campaign.status != Status.DRAFT:
         raise CampaignRefused(_("The coupons of this campaign are issued already."))
     if not campaign.business.is_active:
         raise CampaignRefused(_("The business does not take part any more."))
-    campaign.status, campaign.started_at = Status.ISSUING, at
-    campaign.save(update_fields=["status", "started_at", "updated_at"])
+    reach = preview(campaign, at=at)
+    if not reach.consenting:
+        raise CampaignRefused(_("Nobody would get a coupon: nobody of this audience agrees to advertising."))
+    campaign.status, campaign.started_at, campaign.expected = Status.ISSUING, at, reach.matched
+    campaign.save(update_fields=["status", "started_at", "expected", "updated_at"])
     return campaign
 
 

@@ -86,14 +86,14 @@ class TestAudience:
         }
 
     def test_who_has_left_gets_none(self, business):
-        gone = buyer(business)
+        gone, here = buyer(business), buyer(business)
         gone.anonymised_at = NOON
         gone.save(update_fields=["anonymised_at"])
 
         campaign = CampaignFactory(business=business)
 
-        assert preview(campaign, at=NOON) == Preview(matched=0, consenting=0)
-        assert holders(issued(campaign)) == set()
+        assert preview(campaign, at=NOON) == Preview(matched=1, consenting=1)
+        assert holders(issued(campaign)) == {here.pk}
 
 
 class TestPreview:
@@ -170,12 +170,13 @@ class TestIssue:
         assert set(Notification.objects.values_list("member_id", flat=True)) == {agreeing.pk}
 
     def test_without_any_word_about_advertising_there_is_no_coupon(self, business):
-        member = MemberFactory()
-        record_purchase(purchase(member, business), at=NOON)
+        silent, agreeing = MemberFactory(), buyer(business)
+        record_purchase(purchase(silent, business), at=NOON)
 
         campaign = issued(CampaignFactory(business=business))
 
-        assert (campaign.matched, campaign.refused, campaign.issued) == (1, 1, 0)
+        assert (campaign.matched, campaign.refused, campaign.issued) == (2, 1, 1)
+        assert holders(campaign) == {agreeing.pk}
 
     def test_consent_to_this_business_alone_is_enough(self, business):
         member = MemberFactory()
@@ -261,11 +262,22 @@ class TestIssue:
 
 class TestLife:
     def test_it_starts_once(self, business):
+        buyer(business)
         campaign = CampaignFactory(business=business)
         start(campaign.pk, at=NOON)
 
         with pytest.raises(CampaignRefused):
             start(campaign.pk, at=NOON)
+
+    def test_it_does_not_start_for_nobody(self, business):
+        record_purchase(purchase(MemberFactory(), business), at=NOON)
+        campaign = CampaignFactory(business=business)
+
+        with pytest.raises(CampaignRefused):
+            start(campaign.pk, at=NOON)
+
+        campaign.refresh_from_db()
+        assert (campaign.status, campaign.started_at) == (Status.DRAFT, None)
 
     def test_a_draft_issues_nothing(self, business):
         buyer(business)

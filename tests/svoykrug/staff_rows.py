@@ -21,10 +21,11 @@ from loyalty.models import (
     StatusTier,
     Transaction,
 )
-from promos.models import Coupon, CrossPromoChain, Quote
+from promos.models import CampaignCoupon, Coupon, CouponCampaign, CrossPromoChain, Quote
 from tests.factories import (
     NOON,
     BusinessFactory,
+    CampaignFactory,
     ChainFactory,
     CouponFactory,
     MemberFactory,
@@ -76,6 +77,9 @@ def open_shop(tag: str, *, code: str) -> Shop:
     coupon = CouponFactory(
         member=customer, business=business, chain=chain, benefit="gift", benefit_text=f"{tag} gift"
     )
+    campaign = CampaignFactory(business=business, title=f"{tag} campaign")
+    given = CouponFactory(member=customer, business=business)
+    CampaignCoupon.objects.create(campaign=campaign, member=customer, coupon=given)
     job = ImportJob.objects.create(
         business=business, file_name=f"{tag}.csv", error=f"{tag} error", status="done"
     )
@@ -89,6 +93,7 @@ def open_shop(tag: str, *, code: str) -> Shop:
         BonusEntry: entry,
         CrossPromoChain: chain,
         Coupon: coupon,
+        CouponCampaign: campaign,
         ImportJob: job,
         ApiKey: ApiKey.objects.create(
             business=business, label=f"{tag} till", prefix=f"sk_{tag}"[:16], key_hash=f"{code}", scopes=[]

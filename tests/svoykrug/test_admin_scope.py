@@ -31,7 +31,7 @@ from loyalty.models import (
     StatusTier,
     Transaction,
 )
-from promos.models import Coupon, CrossPromoChain, Quote
+from promos.models import Coupon, CouponCampaign, CrossPromoChain, Quote
 from tests.factories import MemberFactory, StaffFactory
 from tests.svoykrug.staff_rows import CANARY, Shop, open_shop
 
@@ -53,6 +53,7 @@ TABLE: dict[type, dict[str, str]] = {
     ImportJob: {"programme": "v", "owner": "v"},
     AuditLog: {"programme": "v"},
     CrossPromoChain: {"programme": "vac", "owner": "vac"},
+    CouponCampaign: {"programme": "vac", "owner": "vac"},
     Coupon: {"programme": "v", "owner": "v"},
     Quote: {"programme": "v", "owner": "v"},
     Referral: {"programme": "v"},
@@ -212,7 +213,7 @@ def test_autocomplete_answers_strangers_nothing(clients, other):
 
 
 @pytest.mark.parametrize("model", [Transaction, Coupon, StaffMembership, ParkedRefund, BonusEntry, BonusLot,
-                                   CrossPromoChain, Member, Quote, Referral],
+                                   CouponCampaign, CrossPromoChain, Member, Quote, Referral],
                          ids=lambda model: model.__name__)  # fmt: skip
 def test_lists_ask_the_database_the_same_for_one_row_and_three(
     clients, own, model, django_assert_max_num_queries
