@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.utils.formats import date_format
 
+from analytics.comparison import Outcome
 from analytics.periods import Period, short_day
 from analytics.selectors import Step
 
@@ -42,6 +43,51 @@ class BarChart:
     @property
     def has_parts(self) -> bool:
         return not all(bar.whole for bar in self.bars)
+
+
+@dataclass(frozen=True)
+class ArmBar:
+    """An arm's share of members who came, and its interval, in per cent of the members and of the picture.
+
+    `x`, `low`, `high` are places on a picture 100 wide.
+    """
+
+    treated: bool
+    share: Decimal
+    x: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ArmBars:
+    """Both arms on one scale that begins at nobody and ends at `top` per cent."""
+
+    bars: tuple[ArmBar, ...]
+    top: int
+
+
+def arm_bars(outcome: Outcome) -> ArmBars | None:
+    """Return a bar for each arm with its own interval, or None where one has no members."""
+    arms = (outcome.treated, outcome.control)
+    if not all(arm.members for arm in arms):
+        return None
+    shares = [arm.share_interval for arm in arms]
+    # The scale ends at the next ten, so that neighbouring reports compare by eye.
+    top = -int(-max(share.high for share in shares) * 10 // 1) * 10
+    return ArmBars(
+        tuple(
+            ArmBar(
+                treated=arm is outcome.treated,
+                share=Decimal(100 * share.estimate).quantize(Decimal("0.1")),
+                x=round(100 * 100 * share.estimate / top, 2),
+                low=round(100 * 100 * share.low / top, 2),
+                high=round(100 * 100 * share.high / top, 2),
+            )
+            for arm, share in zip(arms, shares, strict=True)
+        ),
+        top,
+    )
 
 
 def step_of(period: Period) -> Step:

@@ -41,9 +41,9 @@ class Period:
         return f"{long_day(self.start)} – {long_day(self.last)}"
 
 
-def chosen_period(days: str, *, at: datetime) -> Period:
+def chosen_period(days: str, *, at: datetime, default: int = DEFAULT) -> Period:
     """Return the last `days` days as typed in the address; anything but a choice is the default."""
-    length = int(days) if days in {str(choice) for choice in CHOICES} else DEFAULT
+    length = int(days) if days in {str(choice) for choice in CHOICES} else default
     tomorrow = timezone.localdate(at) + timedelta(days=1)
     return Period(tomorrow - timedelta(days=length), tomorrow)
 

@@ -14,23 +14,23 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django_celery_beat.models import PeriodicTask
 
-from analytics.charts import heat
-from analytics.comparison import Arm, compare
+from analytics.comparison import FEWEST_PER_ARM
 from analytics.errors import ClickHouseUnavailable
 from analytics.periods import CHOICES, Period, chosen_period
 from analytics.rfm_report import champions, found_member, member_lines, rfm_grid, segment_choices
 from analytics.segments import Segment
 from analytics.selectors import (
     FEWEST_BUYERS,
-    MatrixCell,
     freshness,
     rfm_cuts,
     rfm_map,
     rfm_rows,
     win_win_matrix,
 )
-from analytics.wording import arms_words, lift_words, share_words
+from analytics.win_win_report import chain_reports, matrix
+from analytics.wording import share_words
 from loyalty.models import Business
+from promos.demo.sample import is_demo
 from promos.selectors import chains_between, with_results
 from svoykrug.admin import Scope, staff_scope
 
@@ -121,7 +121,7 @@ def _nightly(task: str) -> str:
 @report("win_win")
 def win_win(request: HttpRequest, scope: Scope) -> dict[str, Any]:
     """Whom each partner's coupons bring to which."""
-    period = chosen_period(request.GET.get("days", ""), at=timezone.now())
+    period = _win_win_period(request)
     cells = win_win_matrix(scope.report_business_ids, start=period.start, end=period.end)
     best = max(cells, key=lambda cell: cell.conversions, default=None)
     names = _names({cell.source_id for cell in cells} | {cell.target_id for cell in cells})
@@ -130,7 +130,8 @@ def win_win(request: HttpRequest, scope: Scope) -> dict[str, Any]:
         "title": gettext("Whom neighbours bring"),
         "period": period,
         "period_choices": CHOICES,
-        "matrix": _matrix(cells, names) if cells else None,
+        "is_demo": is_demo(),
+        "matrix": matrix(cells, names) if cells else None,
         "triggers": triggers,
         "conversions": conversions,
         "rate": share_words(conversions, triggers),
@@ -142,81 +143,38 @@ def win_win(request: HttpRequest, scope: Scope) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _matrix(cells: Collection[MatrixCell], names: dict[UUID, str]) -> dict[str, Any]:
-    by_pair = {(cell.source_id, cell.target_id): cell for cell in cells}
-    largest = max(cell.conversions for cell in cells)
-
-    def order(ids: set[UUID]) -> list[UUID]:
-        return sorted(ids, key=lambda business: names[business].casefold())
-
-    targets = order({cell.target_id for cell in cells})
-    rows = []
-    for source in order({cell.source_id for cell in cells}):
-        own = [by_pair.get((source, target)) for target in targets]
-        rows.append({
-            "name": names[source],
-            "cells": [
-                {
-                    "cell": cell,
-                    "rate": cell and share_words(cell.conversions, cell.triggers),
-                    "heat": heat(cell.conversions, largest) if cell else 0,
-                    "is_self": source == target,
-                    "target": names[target],
-                }
-                for target, cell in zip(targets, own, strict=True)
-            ],
-            "total": sum(cell.conversions for cell in own if cell),
-        })  # fmt: skip
-    return {
-        "targets": [names[target] for target in targets],
-        "rows": rows,
-        "totals": [sum(c.conversions for c in cells if c.target_id == target) for target in targets],
-    }
-
-
 @report("win_win_pair")
 def win_win_pair(request: HttpRequest, scope: Scope, source_id: UUID, target_id: UUID) -> dict[str, Any]:
-    """What the coupons of one partner for another brought; another's pair is not there."""
+    """What each chain of one partner for another brought; another's pair is not there."""
     own = scope.report_business_ids
     names = _names({source_id, target_id})
     if len(names) < 2 or (own is not None and not own & {source_id, target_id}):
         raise Http404
-    period = chosen_period(request.GET.get("days", ""), at=timezone.now())
-    chains = _chains_of_pair(own, source_id, target_id, period)
+    period = _win_win_period(request)
+    between = chains_between(own, source_id=source_id, target_id=target_id)
+    results = with_results(between, start=period.starts_at, end=period.ends_at)
+    chains = list(results.order_by("-conversions", "-triggers", "pk"))
     pair = frozenset({source_id, target_id})
     cells = win_win_matrix(pair if own is None else pair & own, start=period.start, end=period.end)
     cell = next((each for each in cells if (each.source_id, each.target_id) == (source_id, target_id)), None)
     if cell is None and not chains:
         raise Http404
-    context = {
+    outcomes = {chain.chain_id: chain.outcome for chain in cell.chains} if cell else {}
+    return {
         "title": f"{names[source_id]} → {names[target_id]}",
         "source": names[source_id],
         "target": names[target_id],
         "period": period,
         "period_choices": CHOICES,
-        "cell": cell,
-        "chains": chains,
+        "is_demo": is_demo(),
+        "fewest_per_arm": FEWEST_PER_ARM,
+        "reports": chain_reports(chains, outcomes),
     }
-    if cell:
-        lift = compare(Arm(cell.treated, cell.treated_visits), Arm(cell.control, cell.control_visits))
-        context |= {
-            "rate": share_words(cell.conversions, cell.triggers),
-            "arms": arms_words(cell),
-            "lift": lift,
-            "verdict": lift_words(lift),
-        }
-    return context
 
 
-def _chains_of_pair(
-    own: Collection[UUID] | None, source_id: UUID, target_id: UUID, period: Period
-) -> list[Any]:
-    chains = chains_between(own, source_id=source_id, target_id=target_id)
-    results = with_results(chains, start=period.starts_at, end=period.ends_at)
-    rows = list(results.order_by("-conversions", "-triggers", "pk"))
-    for chain in rows:
-        chain.rate = share_words(chain.conversions, chain.triggers)
-    return rows
+def _win_win_period(request: HttpRequest) -> Period:
+    # A year: a comparison gathers its members slowly, and of the last weeks it knows nothing yet.
+    return chosen_period(request.GET.get("days", ""), at=timezone.now(), default=CHOICES[-1])
 
 
 def _names(ids: Collection[UUID]) -> dict[UUID, str]:

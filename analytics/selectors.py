@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from django.db.models import Max
 
 from analytics.clickhouse.client import connect
 from analytics.clickhouse.queries import local_days, read_query, rfm_params, rfm_scores, scope
+from analytics.comparison import Arm, Outcome
 from analytics.models import RfmRun, SyncWindow
 
 # Below this many buyers fifths of a single business say nothing (rules.md, RFM).
@@ -78,23 +80,45 @@ class RfmMap:
 
 
 @dataclass(frozen=True)
-class MatrixCell:
-    """A source and a target over a span of trigger days; `rate` is conversions per trigger."""
+class ChainCell:
+    """A chain over a span of trigger days."""
 
     source_id: UUID
     target_id: UUID
+    chain_id: UUID
     triggers: int
     conversions: int
-    treated: int
-    treated_visits: int
-    control: int
-    control_visits: int
-    treated_revenue_rub: Decimal
-    control_revenue_rub: Decimal
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class MatrixCell:
+    """A source and a target over a span of trigger days; `rate` is conversions per trigger.
+
+    The arms of its chains are not added up: chains hold out different shares, and of different members.
+    """
+
+    source_id: UUID
+    target_id: UUID
+    chains: tuple[ChainCell, ...]
+
+    @property
+    def triggers(self) -> int:
+        return sum(chain.triggers for chain in self.chains)
+
+    @property
+    def conversions(self) -> int:
+        return sum(chain.conversions for chain in self.chains)
 
     @property
     def rate(self) -> float | None:
         return self.conversions / self.triggers if self.triggers else None
+
+    @property
+    def best_known(self) -> Outcome:
+        """The outcome of the chain that most is known of, whatever it says."""
+        outcomes = [chain.outcome for chain in self.chains]
+        return max(outcomes, key=lambda each: min(each.treated.members, each.control.members))
 
 
 @dataclass(frozen=True)
@@ -213,7 +237,18 @@ def win_win_matrix(
     params = {"from_date": start.isoformat(), "to_date": end.isoformat(), **scope(business_ids)}
     with connect() as clickhouse:
         rows = clickhouse.run(read_query("win_win_matrix"), params).rows
-    return tuple(MatrixCell(*row) for row in rows)
+    chains = [_chain_cell(*row) for row in rows]
+    return tuple(
+        MatrixCell(*pair, tuple(group))
+        for pair, group in groupby(chains, key=lambda chain: (chain.source_id, chain.target_id))
+    )
+
+
+def _chain_cell(
+    source_id: UUID, target_id: UUID, chain_id: UUID, triggers: int, conversions: int, *arms: Any
+) -> ChainCell:
+    outcome = Outcome(Arm(*arms[:4]), Arm(*arms[4:8]), *arms[8:])
+    return ChainCell(source_id, target_id, chain_id, triggers, conversions, outcome)
 
 
 def summary(business_ids: Collection[UUID] | None, *, start: date, end: date) -> Summary:

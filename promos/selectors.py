@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, When
 
 from loyalty.models import Transaction
-from promos.models import CampaignCoupon, Coupon, CrossPromoChain
+from promos.models import CampaignCoupon, ChainAssignment, Coupon, CrossPromoChain
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,12 @@ def chains_between(
 def with_results(
     chains: QuerySet[CrossPromoChain], *, start: datetime, end: datetime
 ) -> QuerySet[CrossPromoChain]:
-    """Add `triggers`, coupons that the chain gave for purchases in [start, end), and their `conversions`."""
+    """Add `triggers`, coupons that the chain gave for purchases in [start, end), their `conversions`, and how
+    many triggers it `skipped`."""
     within = Q(assignments__created_at__gte=start, assignments__created_at__lt=end)
     given = within & Q(assignments__coupon__isnull=False)
     return chains.annotate(
         triggers=Count("assignments", filter=given),
         conversions=Count("assignments", filter=given & Q(assignments__converted__isnull=False)),
+        skipped=Count("assignments", filter=within & Q(assignments__arm=ChainAssignment.Arm.SKIPPED)),
     )

@@ -29,11 +29,19 @@ CREATE TABLE cross_promo_conversions
     `control` Int32,
     `control_visits` Int32,
     `treated_revenue` Decimal(18, 2),
-    `control_revenue` Decimal(18, 2)
+    `control_revenue` Decimal(18, 2),
+    `chain_id` UUID,
+    `assignments` Int32,
+    `treated_revenue_squares` Decimal(38, 4),
+    `control_revenue_squares` Decimal(38, 4),
+    `discount` Decimal(18, 2),
+    `covered` Decimal(18, 2),
+    `still_open` Int32
 )
-ENGINE = SummingMergeTree((triggers, conversions, treated, treated_visits, control, control_visits, treated_revenue, control_revenue))
+ENGINE = SummingMergeTree((triggers, conversions, treated, treated_visits, control, control_visits, treated_revenue, control_revenue, assignments, treated_revenue_squares, control_revenue_squares, discount, covered, still_open))
 PARTITION BY toYYYYMM(date)
-ORDER BY (date, source_business_id, target_business_id)
+PRIMARY KEY (date, source_business_id, target_business_id)
+ORDER BY (date, source_business_id, target_business_id, chain_id)
 TTL date + toIntervalMonth(24)
 SETTINGS index_granularity = 8192;
 

@@ -33,7 +33,8 @@ class Aggregated:
 def aggregate_cross_promo(*, at: datetime) -> Aggregated | None:
     """Bring every month of the last two years to what the chain assignments say now.
 
-    All of them and not the latest alone: a refund undoes a conversion of months ago. Only months whose
+    All of them and not the latest alone: a refund undoes a conversion of months ago, and a member is counted
+    on the day of the trigger when the chain's attribution days are over. Only months whose
     numbers differ are swapped, so a second run changes nothing. Return None when one is under way.
 
     Raises SwapRefused, and then the old numbers stand; ClickHouseUnavailable.
@@ -42,16 +43,17 @@ def aggregate_cross_promo(*, at: datetime) -> Aggregated | None:
         if not got:
             return None
         with connect() as clickhouse:
-            result = _rebuild(clickhouse, since=_first_month(timezone.localdate(at)))
+            result = _rebuild(clickhouse, since=_first_month(timezone.localdate(at)), at=at)
         log.info("Cross-promotion: %d assignments, months changed: %s.", result.assignments, result.months)
         return result
 
 
-def _rebuild(clickhouse: Connection, *, since: date) -> Aggregated:
+def _rebuild(clickhouse: Connection, *, since: date, at: datetime) -> Aggregated:
     zone = timezone.get_default_timezone()
     params = {
         "since": int(datetime.combine(since, time.min, zone).timestamp()),
         "since_date": since.isoformat(),
+        "at": int(at.timestamp()),
         "zone": str(zone),
     }
     clickhouse.run(f"DROP TABLE IF EXISTS {STAGING}")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from django.utils import timezone
 
+from loyalty.models import ImportJob
+
 DATA = Path(__file__).parent / "data"
 SAMPLE = DATA / "purchases-uci-sample.csv.gz"
 BUSINESSES = DATA / "businesses.csv"
@@ -19,6 +21,14 @@ ATTRIBUTION = (
     "Purchases: «Online Retail» and «Online Retail II» by Daqing Chen, UCI Machine Learning Repository, "
     "CC BY 4.0; changed by us, see promos/demo/data/ATTRIBUTION.md."
 )
+
+
+SMALL_NAME = "purchases-uci-small.csv"
+
+
+def is_demo() -> bool:
+    """Whether this database holds the demo: its pages say then that members' reactions are simulated."""
+    return ImportJob.objects.filter(file_name__in=[SAMPLE.name, SMALL_NAME]).exists()
 
 
 def is_in_small(card: str) -> bool:

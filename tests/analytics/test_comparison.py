@@ -1,60 +1,55 @@
-"""The hold-out's verdict, against Newcombe's own worked example and at the edges."""
+"""The hold-out's verdict: what it takes, what it says, and what is left after costs."""
+
+from decimal import Decimal
 
 import pytest
-from django.utils import translation
 
-from analytics.comparison import Arm, compare
-from analytics.wording import lift_words
+from analytics.comparison import Arm, Lacking, Outcome
 
 
-def test_the_interval_is_newcombes(monkeypatch):
-    # Newcombe 1998, Statistics in Medicine 17:873, method 10, example (a): 56/70 against 48/80 gives
-    # 0.0524 to 0.3339.
-    monkeypatch.setattr("analytics.comparison.FEWEST_PER_ARM", 70)
-    lift = compare(Arm(70, 56), Arm(80, 48))
-
-    assert (round(lift.per_hundred, 2), round(lift.low, 2), round(lift.high, 2)) == (20.0, 5.24, 33.39)
-    assert lift.is_certain
-
-
-@pytest.mark.parametrize(("treated", "control"), [(99, 100), (100, 99), (0, 0), (500, 0)])
-def test_a_small_arm_says_nothing(treated, control):
-    assert compare(Arm(treated, 0), Arm(control, 0)) is None
-
-
-def test_nobody_came_is_no_certainty():
-    lift = compare(Arm(100, 0), Arm(100, 0))
-
-    assert (lift.per_hundred, lift.is_certain, round(lift.low, 2), round(lift.high, 2)) == (
-        0,
-        False,
-        -3.7,
-        3.7,
-    )
+def arm(members: int, visits: int, bill: int = 300) -> Arm:
+    """An arm whose visitors spent the same each."""
+    return Arm(members, visits, Decimal(bill * visits), Decimal(bill * bill * visits))
 
 
 @pytest.mark.parametrize(
-    ("treated", "control", "words"),
+    ("treated", "control", "lacking"),
     [
-        (
-            Arm(120, 30), Arm(100, 9),
-            "Of every hundred, the coupon brings 16 people more (most likely between 6 and 25).",
-        ),
-        (
-            Arm(100, 9), Arm(120, 30),
-            "Of every hundred, 16 people fewer come with the coupon"
-            " (most likely between \u221225 and \u22126).",
-        ),
-        (
-            Arm(100, 10), Arm(100, 9),
-            "No difference that chance could not explain (most likely between \u22128 and 10).",
-        ),
-        (
-            Arm(99, 10), Arm(100, 9),
-            "It is too early to say: for that each group needs a hundred people or more.",
-        ),
+        (arm(0, 0), arm(0, 0), Lacking.MEMBERS),
+        (arm(99, 20), arm(100, 20), Lacking.MEMBERS),
+        (arm(100, 20), arm(99, 20), Lacking.MEMBERS),
+        (arm(500, 20), arm(0, 0), Lacking.MEMBERS),
+        (arm(1, 1), arm(1, 1), Lacking.MEMBERS),
+        (arm(100, 4), arm(100, 20), Lacking.CELL),
+        (arm(100, 20), arm(100, 4), Lacking.CELL),
+        (arm(100, 0), arm(100, 0), Lacking.CELL),
+        (arm(100, 96), arm(100, 20), Lacking.CELL),
+        (arm(100, 100), arm(100, 100), Lacking.CELL),
+        (arm(100, 5), arm(100, 95), None),
     ],
-)  # fmt: skip
-def test_a_verdict_in_words(treated, control, words):
-    with translation.override("en"):
-        assert lift_words(compare(treated, control)) == words
+)
+def test_too_little_says_nothing(treated, control, lacking):
+    outcome = Outcome(treated, control)
+
+    assert outcome.lacking == lacking
+    assert (outcome.uplift is None, outcome.extra_revenue is None, outcome.net is None) == (
+        (lacking is not None,) * 3
+    )
+
+
+def test_the_uplift_is_per_member_and_the_net_after_the_discount_the_target_bears():
+    outcome = Outcome(
+        arm(200, 40), arm(100, 10), discount_rub=Decimal("1000.00"), covered_rub=Decimal("300.00")
+    )
+
+    assert outcome.uplift
+    assert round(outcome.uplift.visits.estimate, 10) == 0.1
+    # 60 ₽ a member against 30 ₽.
+    assert outcome.uplift.revenue.estimate == 30.0
+    assert outcome.extra_revenue.estimate == 6000.0
+    assert outcome.net.estimate == 5300.0
+    assert round(outcome.net.high - outcome.extra_revenue.high, 6) == -700.0
+
+
+def test_an_empty_arm_divides_by_nothing():
+    assert (Arm().share, Arm().revenue_per_member) == (0.0, 0.0)

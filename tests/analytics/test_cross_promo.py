@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from analytics.clickhouse.client import Connection
+from analytics.comparison import Arm, Outcome
 from analytics.errors import SwapRefused
 from analytics.selectors import MatrixCell, summary, win_win_matrix
 from analytics.services import cross_promo
@@ -21,8 +22,10 @@ from tests.factories import BusinessFactory, ChainFactory, CouponFactory, Member
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 NOW = timezone.now()
-# Half past midnight on the 1st of last month in Moscow: the month before in UTC.
-AT = (timezone.localtime(NOW).replace(day=1) - timedelta(days=1)).replace(day=1, hour=0, minute=30, second=0)
+# Half past midnight on the 1st of a month in Moscow, the month before in UTC; long enough ago for every
+# visit to have been counted.
+LONG_AGO = timezone.localtime(NOW).replace(day=1, hour=0, minute=30, second=0, microsecond=0)
+AT = (LONG_AGO - timedelta(days=35)).replace(day=1)
 MONTH = int(f"{AT:%Y%m}")
 START, END = AT.date(), AT.date() + timedelta(days=1)
 
@@ -35,14 +38,23 @@ def chain(transactional_db: None) -> CrossPromoChain:
 def assign(
     chain: CrossPromoChain, arm: str, *, at: datetime = AT, converted: bool = False, then: Any = ()
 ) -> tuple[ChainAssignment, list[Transaction]]:
-    """A trigger; `then` are purchases at the target as (amount, days later); the first one converts."""
+    """A trigger; `then` are purchases at the target as (amount, days later, discount by the coupon); the
+    first one converts."""
     member = MemberFactory()
     trigger = purchase(member, chain.source_business, "1000.00", at=at)
     coupon = None
     if arm == "treatment":
         coupon = CouponFactory(member=member, business=chain.target_business, chain=chain)
     visits = [
-        purchase(member, chain.target_business, amount, at=at + timedelta(days=days)) for amount, days in then
+        purchase(
+            member,
+            chain.target_business,
+            amount,
+            at=at + timedelta(days=days),
+            coupon=coupon if discount else None,
+            discount=(*discount, "0.00")[0],
+        )
+        for amount, days, *discount in then
     ]
     assignment = ChainAssignment.objects.create(
         chain=chain, member=member, trigger=trigger, arm=arm, coupon=coupon, created_at=at,
@@ -56,8 +68,9 @@ def cells(business_ids: Any = None) -> tuple[MatrixCell, ...]:
 
 
 def test_a_cell_counts_triggers_conversions_visits_and_revenue_of_both_arms(clickhouse, chain):
-    assign(chain, "treatment", converted=True, then=[("300.00", 2), ("50.50", 30)])
-    assign(chain, "treatment", then=[("70.00", 31)])
+    CrossPromoChain.objects.filter(pk=chain.pk).update(discount_share_percent=Decimal("30"))
+    assign(chain, "treatment", converted=True, then=[("300.00", 2, "45.05"), ("50.50", 30)])
+    assign(chain, "treatment", then=[("70.00", 31, "10.00")])
     _, [returned] = assign(chain, "treatment", then=[("80.00", 3)])
     refund(returned, "80.00", at=returned.created_at)
     _, [partly] = assign(chain, "control", then=[("90.00", 1)])
@@ -67,16 +80,63 @@ def test_a_cell_counts_triggers_conversions_visits_and_revenue_of_both_arms(clic
 
     assert aggregate_cross_promo(at=NOW) == Aggregated(assignments=5, months=(MONTH,))
 
-    assert cells() == (
-        MatrixCell(
-            chain.source_business_id, chain.target_business_id, triggers=3, conversions=1,
-            treated=3, treated_visits=1, control=2, control_visits=1,
-            treated_revenue_rub=Decimal("350.50"), control_revenue_rub=Decimal("75.00"),
-        ),
-    )  # fmt: skip
-    assert cells()[0].rate == 1 / 3
+    treated = Arm(3, 1, Decimal("350.50"), Decimal("122850.2500"))
+    control = Arm(2, 1, Decimal("75.00"), Decimal("5625.0000"))
+    # 30 % of 45.05, half up; the discount of the 31st day belongs to no visit that counts.
+    outcome = Outcome(treated, control, Decimal("45.05"), Decimal("13.52"))
+    [cell] = cells()
+    assert (cell.source_id, cell.target_id) == (chain.source_business_id, chain.target_business_id)
+    assert [(each.chain_id, each.outcome) for each in cell.chains] == [(chain.pk, outcome)]
+    assert (cell.triggers, cell.conversions, cell.rate) == (3, 1, 1 / 3)
     rows = clickhouse.run("SELECT date, conversion_rate FROM cross_promo_conversions").rows
     assert [(day, round(rate, 4)) for day, rate in rows] == [(AT.date(), 0.3333)]
+
+
+def test_a_member_counts_once_at_the_first_trigger_that_drew_an_arm(clickhouse, chain):
+    first, _ = assign(chain, "treatment", then=[("300.00", 2)])
+    for days in (-1, 5, 9):
+        again = purchase(first.member, chain.source_business, "9.00", at=AT + timedelta(days=days))
+        ChainAssignment.objects.create(
+            chain=chain, member=first.member, trigger=again, created_at=again.created_at,
+            arm="skipped" if days < 0 else "treatment",
+        )  # fmt: skip
+    aggregate_cross_promo(at=NOW)
+
+    [cell] = win_win_matrix(None, start=START - timedelta(days=9), end=END + timedelta(days=20))
+    [of_chain] = cell.chains
+    assert of_chain.outcome.treated == Arm(1, 1, Decimal("300.00"), Decimal("90000.0000"))
+    # The later triggers are dated within this span, and still count nobody.
+    assert sum(
+        each.chains[0].outcome.treated.members
+        for each in win_win_matrix(None, start=END, end=END + timedelta(days=20))
+    ) == 0  # fmt: skip
+
+
+def test_a_member_whose_time_is_not_over_is_open_and_in_neither_arm(clickhouse, chain):
+    assign(chain, "treatment", then=[("300.00", 2)])
+    assign(chain, "control")
+    closes = AT + timedelta(days=30)
+
+    aggregate_cross_promo(at=closes - timedelta(seconds=1))
+    assert cells()[0].chains[0].outcome == Outcome(Arm(), Arm(), still_open=2)
+
+    aggregate_cross_promo(at=closes)
+    outcome = cells()[0].chains[0].outcome
+    assert (outcome.treated.members, outcome.control.members, outcome.still_open) == (1, 1, 0)
+
+
+def test_two_chains_of_a_pair_are_not_added_up(clickhouse, chain):
+    other = ChainFactory(source_business=chain.source_business, target_business=chain.target_business)
+    for each, number in ((chain, 1), (other, 2)):
+        for _ in range(number):
+            assign(each, "treatment")
+            assign(each, "control")
+    aggregate_cross_promo(at=NOW)
+
+    [cell] = cells()
+
+    assert {each.chain_id: each.outcome.treated.members for each in cell.chains} == {chain.pk: 1, other.pk: 2}
+    assert (cell.triggers, cell.best_known.control.members) == (3, 2)
 
 
 def test_counting_again_changes_nothing(clickhouse, chain):
@@ -100,7 +160,7 @@ def test_only_the_month_that_changed_is_swapped(clickhouse, chain):
     assert aggregate_cross_promo(at=NOW).months == (int(f"{earlier:%Y%m}"),)
 
     [cell] = win_win_matrix(None, start=earlier.date(), end=earlier.date() + timedelta(days=1))
-    assert (cell.triggers, cell.conversions, cell.treated_visits) == (1, 0, 0)
+    assert (cell.triggers, cell.conversions, cell.chains[0].outcome.treated.visits) == (1, 0, 0)
 
 
 def stored_rows(clickhouse: Connection) -> int:
@@ -121,6 +181,7 @@ def test_an_empty_staging_never_empties_the_matrix(clickhouse, chain, monkeypatc
         aggregate_cross_promo(at=NOW)
 
     assert stored_rows(clickhouse) == 1
+    clickhouse.run("DROP TABLE cross_promo_conversions_staging")
 
 
 def test_a_month_that_postgresql_says_is_empty_is_dropped(clickhouse, chain):

@@ -13,6 +13,7 @@ from analytics.clickhouse.migrate import SCHEMA_FILE, apply_pending, dump_schema
 from analytics.errors import MigrationChanged
 
 UUID, MONEY, MOMENT, WORD = "UUID", "Decimal(18, 2)", "DateTime('UTC')", "LowCardinality(String)"
+SQUARES = "Decimal(38, 4)"
 # Specification, data-model.md, ClickHouse. Decimal64(2) is how one writes Decimal(18, 2).
 TABLES: dict[str, dict[str, str]] = {
     "transaction_facts": {
@@ -29,7 +30,9 @@ TABLES: dict[str, dict[str, str]] = {
         "date": "Date", "source_business_id": UUID, "target_business_id": UUID, "triggers": "Int32",
         "conversions": "Int32", "conversion_rate": "Float32", "treated": "Int32",
         "treated_visits": "Int32", "control": "Int32", "control_visits": "Int32",
-        "treated_revenue": MONEY, "control_revenue": MONEY,
+        "treated_revenue": MONEY, "control_revenue": MONEY, "chain_id": UUID, "assignments": "Int32",
+        "treated_revenue_squares": SQUARES, "control_revenue_squares": SQUARES, "discount": MONEY,
+        "covered": MONEY, "still_open": "Int32",
     },
     "bonus_facts": {
         "entry_id": UUID, "lot_id": UUID, "user_id": UUID, "issuer_business_id": UUID,
@@ -43,7 +46,8 @@ TABLES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 SUMMED = (
     "triggers, conversions, treated, treated_visits, control, control_visits, treated_revenue,"
-    " control_revenue"
+    " control_revenue, assignments, treated_revenue_squares, control_revenue_squares, discount, covered,"
+    " still_open"
 )
 ENGINES = {
     "transaction_facts": (
@@ -55,7 +59,8 @@ ENGINES = {
         "snapshot_date + toIntervalMonth(12)",
     ),
     "cross_promo_conversions": (
-        f"SummingMergeTree(({SUMMED}))", "toYYYYMM(date)", "date, source_business_id, target_business_id",
+        f"SummingMergeTree(({SUMMED}))", "toYYYYMM(date)",
+        "date, source_business_id, target_business_id, chain_id",
         "date + toIntervalMonth(24)",
     ),
     "bonus_facts": (

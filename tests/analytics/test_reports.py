@@ -15,7 +15,7 @@ from analytics.selectors import Step, rfm_cuts, turnover_by
 from analytics.services.cross_promo import aggregate_cross_promo
 from analytics.services.rfm import calculate_rfm
 from analytics.services.sync import sync_facts
-from loyalty.models import Business, Member, StaffMembership
+from loyalty.models import Business, ImportJob, Member, StaffMembership, Transaction
 from promos.models import ChainAssignment, Coupon, CrossPromoChain
 from tests.analytics.rows import purchase, refund
 from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory, StaffFactory
@@ -203,19 +203,54 @@ def test_an_odd_page_number_is_no_error(clickhouse, client, programme, page):
     assert client.get(RFM, {"page": page, "segment": "' OR 1=1"}).status_code == 200
 
 
-def assign(chain: CrossPromoChain, arm: str, number: int, came: int) -> None:
+def assign(chain: CrossPromoChain, arm: str, number: int, came: int, *, days: int = 40) -> None:
     for place in range(number):
         member = MemberFactory()
-        trigger = purchase(member, chain.source_business, "1000.00", at=days_ago(20))
-        visit = purchase(member, chain.target_business, "300.00", at=days_ago(19)) if place < came else None
+        trigger = purchase(member, chain.source_business, "1000.00", at=days_ago(days))
+        visit = None
+        if place < came:
+            visit = purchase(member, chain.target_business, "300.00", at=days_ago(days - 1))
         treated = arm == "treatment"
         coupon = (
             CouponFactory(member=member, business=chain.target_business, chain=chain) if treated else None
         )
         ChainAssignment.objects.create(
-            chain=chain, member=member, trigger=trigger, arm=arm, created_at=days_ago(20),
+            chain=chain, member=member, trigger=trigger, arm=arm, created_at=days_ago(days),
             coupon=coupon, converted=visit if treated else None,
         )  # fmt: skip
+
+
+def watch(chain: CrossPromoChain, *, treated: tuple[int, int], control: tuple[int, int]) -> None:
+    """Members and visits of both arms, in bulk; whoever came spent 300 ₽, with a coupon of 45 ₽."""
+    arms = ["treatment"] * treated[0] + ["control"] * control[0]
+    came = [place < treated[1] for place in range(treated[0])]
+    came += [place < control[1] for place in range(control[0])]
+    members = Member.objects.bulk_create(MemberFactory.build() for _ in arms)
+    at = days_ago(40)
+
+    def bought(business: Business, **extra: Any) -> Transaction:
+        return Transaction(business=business, source="till", category="чай", **extra)
+
+    triggers = Transaction.objects.bulk_create(
+        bought(chain.source_business, member=member, amount=Decimal(900), created_at=at) for member in members
+    )
+    coupons = [
+        CouponFactory.build(member=member, business=chain.target_business, chain=chain) if arm == "treatment"
+        else None
+        for member, arm in zip(members, arms, strict=True)
+    ]  # fmt: skip
+    Coupon.objects.bulk_create(coupon for coupon in coupons if coupon)
+    Transaction.objects.bulk_create(
+        bought(
+            chain.target_business, member=member, amount=Decimal(300), coupon=coupon,
+            coupon_discount=Decimal(45 if coupon else 0), created_at=at + timedelta(days=2),
+        )
+        for member, coupon, there in zip(members, coupons, came, strict=True) if there
+    )  # fmt: skip
+    ChainAssignment.objects.bulk_create(
+        ChainAssignment(chain=chain, member=m, trigger=t, arm=arm, coupon=c, created_at=at)
+        for m, t, arm, c in zip(members, triggers, arms, coupons, strict=True)
+    )
 
 
 def pair_address(chain: CrossPromoChain) -> str:
@@ -233,11 +268,55 @@ def test_a_cell_and_its_page_tell_the_counted_visits(clickhouse, client, program
     [cell] = row["cells"]
     assert (cell["cell"].triggers, cell["cell"].conversions, cell["rate"], row["total"]) == (8, 2, "25%", 2)
 
-    page = client.get(pair_address(chain)).context
-    assert page["arms"] == "Of 8 with a coupon 2 came (25%), without one, 1 of 3 (33%)."
-    assert page["verdict"].startswith("It is too early to say")
-    assert page["cell"].treated_revenue_rub == Decimal("600.00")
-    assert [(each.pk, each.triggers, each.conversions) for each in page["chains"]] == [(chain.pk, 8, 2)]
+    assert cell["verdict"] == "Not enough data yet: 3 of 100 members without a coupon."
+
+    [report] = client.get(pair_address(chain)).context["reports"]
+    assert report.arms == "Of 8 with a coupon 2 came, without one, 1 of 3."
+    assert report.finding == "Not enough data yet: 3 of 100 members without a coupon."
+    assert (report.visits, report.revenue, report.net) == (None, None, None)
+    assert report.outcome.treated.revenue_rub == Decimal("600.00")
+    assert (report.chain.pk, report.chain.triggers, report.chain.conversions) == (chain.pk, 8, 2)
+
+
+def test_a_report_tells_the_uplift_its_interval_and_what_is_left(clickhouse, client, programme):
+    chain = ChainFactory(discount_share_percent=Decimal(20))
+    watch(chain, treated=(200, 60), control=(100, 10))
+    assign(chain, "skipped", 2, 0)
+    assign(chain, "treatment", 1, 0, days=3)
+    aggregate_cross_promo(at=NOW)
+
+    response = client.get(pair_address(chain))
+
+    [report] = response.context["reports"]
+    assert report.arms == "Of 100 who got the coupon 30 came; of 100 who got none 10 came."
+    # Newcombe by hand: 0.20 - sqrt(0.0592² + 0.0744²), 0.20 + sqrt(0.0669² + 0.0448²).
+    assert report.finding == "The coupon brought between 10 and 28 more visits per 100 members."
+    assert (report.visits.value, report.visits.between) == ("+20", "(10…28)")
+    # 90 ₽ a member against 30 ₽, of 200 members; 60 coupons of 45 ₽, of which the source pays a fifth.
+    assert report.revenue.value == f"+12{SPACE}000{SPACE}₽"
+    assert (report.outcome.discount_rub, report.outcome.covered_rub) == (Decimal(2700), Decimal(540))
+    assert report.net.value == f"+9{SPACE}840{SPACE}₽"
+    assert report.still_open == ("1 member more is not counted yet: 30 days after the purchase are not over.")
+    assert report.chain.skipped == 2
+    page = response.content.decode()
+    assert "2 purchases brought no coupon" in page
+    assert page.count('<svg viewBox="0 0 100 24"') == 2
+    assert "style=" not in page[page.index('class="reports"') : page.rindex("</section>")]
+
+    [row] = client.get(WIN_WIN).context["matrix"]["rows"]
+    assert (row["cells"][0]["gain"], row["cells"][0]["net"]) == ("+20 (10…28)", f"+9{SPACE}840{SPACE}₽")
+
+
+def test_only_a_demo_says_that_it_is_simulated(clickhouse, client, programme):
+    chain = ChainFactory()
+    words = "simulated by a program"
+    for address in (WIN_WIN, pair_address(chain)):
+        assert words not in client.get(address).content.decode()
+
+    ImportJob.objects.create(file_name="purchases-uci-small.csv")
+
+    for address in (WIN_WIN, pair_address(chain)):
+        assert words in client.get(address).content.decode()
 
 
 def test_an_owner_meets_only_pairs_of_the_own_business(clickhouse, client):
@@ -308,7 +387,7 @@ def test_queries_do_not_grow_with_rows(clickhouse, client, programme, django_ass
     sync_facts()
     aggregate_cross_promo(at=NOW)
     calculate_rfm(snapshot_date=TODAY, at=NOW)
-    for address, queries in ((DASHBOARD, 7), (RFM, 8), (WIN_WIN, 5)):
+    for address, queries in ((DASHBOARD, 7), (RFM, 8), (WIN_WIN, 6)):
         with django_assert_num_queries(queries):
             client.get(address)
 

@@ -123,4 +123,4 @@ class Command(BaseCommand):
 
 
 def _file_name(scale: str) -> str:
-    return sample.SAMPLE.name if scale == "full" else "purchases-uci-small.csv"
+    return sample.SAMPLE.name if scale == "full" else sample.SMALL_NAME
