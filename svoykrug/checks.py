@@ -28,15 +28,21 @@ def production_is_safe(**kwargs: Any) -> list[CheckMessage]:
     if settings.DEBUG:
         errors.append(Error("DEBUG is on in production.", hint="Remove DEBUG.", id="svoykrug.E010"))
     for number, name in enumerate(("SECRET_KEY", "JWT_SIGNING_KEY"), start=11):
-        value = getattr(settings, name)
-        if value.startswith(settings.DEVELOPMENT_SECRET_KEY) or len(value) < MINIMUM_KEY_LENGTH:
+        if _is_weak(getattr(settings, name)):
             hint = f"Set {name} to {MINIMUM_KEY_LENGTH} or more random characters."
             errors.append(Error(f"{name} is missing or weak.", hint=hint, id=f"svoykrug.E0{number}"))
     if settings.SECRET_KEY == settings.JWT_SIGNING_KEY:
         errors.append(Error("JWT_SIGNING_KEY equals SECRET_KEY.", hint="Use two keys.", id="svoykrug.E013"))
+    if any(_is_weak(key) for key in settings.ENCRYPTION_KEYS) or not settings.ENCRYPTION_KEYS:
+        hint = f"Set ENCRYPTION_KEYS to one of {MINIMUM_KEY_LENGTH} or more random characters."
+        errors.append(Error("ENCRYPTION_KEYS is missing or weak.", hint=hint, id="svoykrug.E016"))
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
         hint = "List the host names, separated by commas."
         errors.append(Error("ALLOWED_HOSTS is empty or '*'.", hint=hint, id="svoykrug.E014"))
     if settings.FAILPOINTS:
         errors.append(Error("FAILPOINTS kills the process.", hint="Remove FAILPOINTS.", id="svoykrug.E015"))
     return errors
+
+
+def _is_weak(key: str) -> bool:
+    return key.startswith(settings.DEVELOPMENT_SECRET_KEY) or len(key) < MINIMUM_KEY_LENGTH

@@ -33,6 +33,8 @@ DEBUG = env.bool("DEBUG", default=not PRODUCTION)
 DEVELOPMENT_SECRET_KEY = "development-only-key-not-for-production-0123456789"  # noqa: S105
 SECRET_KEY = env.str("SECRET_KEY", default=DEVELOPMENT_SECRET_KEY)
 JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default=DEVELOPMENT_SECRET_KEY + "-jwt")
+# The first one encrypts, all of them decrypt.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[DEVELOPMENT_SECRET_KEY + "-encryption"])
 # Points at which tests kill the process (failpoints.py).
 FAILPOINTS = frozenset(env.list("FAILPOINTS", default=[]))
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])

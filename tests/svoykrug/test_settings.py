@@ -21,6 +21,7 @@ SAFE = {
     "DEBUG": "false",
     "SECRET_KEY": "a-key-of-the-site-0123456789-0123456789-0123456789-abc",
     "JWT_SIGNING_KEY": "a-key-of-tokens-0123456789-0123456789-0123456789-abc",
+    "ENCRYPTION_KEYS": "a-key-of-secrets-0123456789-0123456789-0123456789-ab",
     "ALLOWED_HOSTS": "krug.example",
     "DATABASE_URL": "postgres://svoykrug:password@postgres:5432/svoykrug",
     "CLICKHOUSE_URL": "clickhouse://svoykrug:password@clickhouse:9000/svoykrug",
@@ -63,6 +64,7 @@ def test_production_without_settings_is_refused_and_uses_no_embedded_server():
         "svoykrug.E011",
         "svoykrug.E012",
         "svoykrug.E014",
+        "svoykrug.E016",
     ]
 
 
@@ -74,6 +76,8 @@ def test_production_without_settings_is_refused_and_uses_no_embedded_server():
         ("SECRET_KEY", "r4nd0m-but-one-character-too-short-0123456789-abc", "svoykrug.E011"),
         ("JWT_SIGNING_KEY", settings.DEVELOPMENT_SECRET_KEY + "-jwt", "svoykrug.E012"),
         ("JWT_SIGNING_KEY", SAFE["SECRET_KEY"], "svoykrug.E013"),
+        ("ENCRYPTION_KEYS", [], "svoykrug.E016"),
+        ("ENCRYPTION_KEYS", [SAFE["ENCRYPTION_KEYS"], "old-and-short"], "svoykrug.E016"),
         ("ALLOWED_HOSTS", [], "svoykrug.E014"),
         ("ALLOWED_HOSTS", ["krug.example", "*"], "svoykrug.E014"),
         ("FAILPOINTS", frozenset({"checkout-before-commit"}), "svoykrug.E015"),
@@ -82,6 +86,7 @@ def test_production_without_settings_is_refused_and_uses_no_embedded_server():
 def test_production_refuses_one_unsafe_setting(settings, name, value, refusal):
     settings.PRODUCTION, settings.DEBUG, settings.ALLOWED_HOSTS = True, False, ["krug.example"]
     settings.SECRET_KEY, settings.JWT_SIGNING_KEY = SAFE["SECRET_KEY"], SAFE["JWT_SIGNING_KEY"]
+    settings.ENCRYPTION_KEYS = [SAFE["ENCRYPTION_KEYS"]]
     assert production_is_safe() == []
 
     setattr(settings, name, value)

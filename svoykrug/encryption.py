@@ -1,0 +1,32 @@
+"""Secrets at rest that must be read again, such as the keys that webhooks are signed with.
+
+What need only be recognised (API keys, codes, refresh tokens) is hashed instead.
+"""
+
+import base64
+import hashlib
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+__all__ = ["InvalidToken", "decrypt", "encrypt", "encrypt_anew"]
+
+
+def encrypt(secret: str) -> bytes:
+    """Return the secret encrypted by the first of `ENCRYPTION_KEYS`; twice the same never looks alike."""
+    return _keys().encrypt(secret.encode())
+
+
+def decrypt(stored: bytes | memoryview) -> str:
+    """Return the secret. Raises InvalidToken where none of the keys fits, or somebody changed it."""
+    return _keys().decrypt(bytes(stored)).decode()
+
+
+def encrypt_anew(stored: bytes | memoryview) -> bytes:
+    """Return what an older key encrypted, encrypted by the first one (`manage.py rotate_secrets`)."""
+    return _keys().rotate(bytes(stored))
+
+
+def _keys() -> MultiFernet:
+    digests = (hashlib.sha256(key.encode()).digest() for key in settings.ENCRYPTION_KEYS)
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
