@@ -1,4 +1,4 @@
-"""Row locks and their one order: campaigns, members, coupons, chains; by primary key within a table."""
+"""Row locks and their one order: campaigns, members, coupons, offers, chains; in a table by primary key."""
 
 from collections.abc import Collection
 from uuid import UUID

@@ -8,7 +8,7 @@ from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from svoykrug.money import ZERO, percent_of, round_half_up
+from svoykrug.money import ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,6 @@ def end_of_day(day: date, zone: ZoneInfo) -> datetime:
 def lot_expiry(purchased_at: datetime, *, lifetime_days: int, zone: ZoneInfo) -> datetime:
     """Return when a lot of that purchase lapses: at the end of the local day `lifetime_days` later."""
     return end_of_day(purchased_at.astimezone(zone).date() + timedelta(days=lifetime_days), zone)
-
-
-def accrual(earn_base: Decimal, *, percent: Decimal, multiplier: Decimal = Decimal(1)) -> Decimal:
-    """Return the bonuses a bill earns: tier percent, then multiplier, then the one rounding.
-
-    earn_base  roubles that earn; below zero counts as zero
-    """
-    return round_half_up(percent_of(max(earn_base, ZERO), percent) * multiplier)
 
 
 def take_back(

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from loyalty.rules import accrual
 from promos.models import Benefit
+from promos.offers.rules import DISCOUNT_FIXED, DISCOUNT_PERCENT, MULTIPLIER, Effect
+from promos.offers.stacking import Part, combine
 from svoykrug.money import KOPECK, ZERO, allocate, percent_of, round_half_up
+
+NO_EFFECT = Effect("")
+NOTHING = Part()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,9 @@ class Bill:
     accrual_percent  of the tier; 0 where the business gives no bonuses
     cap_percent      share of the bill payable by bonuses; 0 where the business takes none
     redeem           bonuses the member spends
+    offers           effects of those that apply
+    accrual_cap_percent  of the earn base, the most that all bonuses may come to; 0 where the business
+                     gives none; None of purchases recorded before there was one
     """
 
     amount: Decimal
@@ -45,6 +52,8 @@ class Bill:
     coupon: CouponTerms | None = None
     lines: tuple[Line, ...] = ()
     earns: bool = True
+    offers: tuple[Effect, ...] = ()
+    accrual_cap_percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,11 @@ class LineShare:
 class Settled:
     """The outcome of a bill.
 
-    max_redeemable  bonuses that the rules let the member spend on it, whatever the balance
-    by_tier         bonuses that the tier alone brings
+    coupon_discount  roubles off by coupon and offers together
+    max_redeemable   bonuses that the rules let the member spend on it, whatever the balance
+    by_tier          bonuses that the tier alone brings
+    by_coupon        what the coupon gives; by_offers  the same of each offer, in their order
+    cut              bonuses that the cap took off; they are in none of the parts
     """
 
     coupon_discount: Decimal
@@ -76,48 +88,80 @@ class Settled:
     earn_base: Decimal
     by_tier: Decimal
     bonus_accrued: Decimal
+    by_coupon: Part = NOTHING
+    by_offers: Sequence[Part] = ()
+    cut: Decimal = ZERO
     lines: list[LineShare] = field(default_factory=list)
 
 
 def settle(bill: Bill) -> Settled:
     """Return what a bill comes to.
 
-    Earn base = amount − discount − bonuses spent − lines that earn nothing, never below 0; tier
-    percent, then the coupon's multiplier, then the one rounding.
+    Earn base = amount − discounts − bonuses spent − lines that earn nothing, never below 0; tier
+    percent, multipliers, percents, fixed sums, the cap, then the one rounding. Discounts are of the
+    bill before any other, so their order does not matter.
     """
-    discount, multiplier = _coupon_effect(bill)
+    discounts = _discounts(bill)
+    discount = sum(discounts, ZERO)
     payable = bill.amount - discount
     cap = percent_of(payable, bill.cap_percent).quantize(KOPECK, ROUND_DOWN)
     not_earning = _not_earning(bill)
     earn_base = max(payable - bill.redeem - not_earning, ZERO)
-    by_tier = accrual(earn_base, percent=bill.accrual_percent)
-    accrued = (
-        by_tier
-        if multiplier == 1
-        else accrual(earn_base, percent=bill.accrual_percent, multiplier=multiplier)
+    effects = (_coupon_effect(bill.coupon), *bill.offers)
+    accrual = combine(
+        earn_base, tier_percent=bill.accrual_percent, effects=effects, cap_percent=bill.accrual_cap_percent
     )
+    by_coupon, *by_offers = map(Part, accrual.parts, discounts)
     return Settled(
         coupon_discount=discount,
         max_redeemable=cap,
         amount_paid=payable - bill.redeem,
         not_earning=not_earning,
         earn_base=earn_base,
-        by_tier=by_tier,
-        bonus_accrued=accrued,
-        lines=_shares(bill, discount, accrued) if bill.lines else [],
+        by_tier=accrual.by_tier,
+        bonus_accrued=accrual.bonuses,
+        by_coupon=by_coupon,
+        by_offers=by_offers,
+        cut=accrual.cut,
+        lines=_shares(bill, discount, accrual.bonuses) if bill.lines else [],
     )
 
 
-def _coupon_effect(bill: Bill) -> tuple[Decimal, Decimal]:
-    """Return roubles off, never more than the bill, and the multiplier of bonuses."""
-    if bill.coupon is None:
-        return ZERO, Decimal(1)
-    value = bill.coupon.value
-    if bill.coupon.benefit == Benefit.PERCENT:
-        return round_half_up(percent_of(bill.amount, value)), Decimal(1)
-    if bill.coupon.benefit == Benefit.FIXED:
-        return min(value, bill.amount), Decimal(1)
-    return ZERO, value if bill.coupon.benefit == Benefit.MULTIPLIER else Decimal(1)
+def _discounts(bill: Bill) -> list[Decimal]:
+    """Return roubles off by the coupon and by each offer; all together never more than the bill."""
+    left, discounts = bill.amount, []
+    for percent, roubles in (_coupon_discount(bill.coupon), *map(_offer_discount, bill.offers)):
+        discount = min(round_half_up(percent_of(bill.amount, percent)) + roubles, left)
+        left -= discount
+        discounts.append(discount)
+    return discounts
+
+
+def _coupon_discount(coupon: CouponTerms | None) -> tuple[Decimal, Decimal]:
+    """Return per cent and roubles off."""
+    if coupon is None:
+        return ZERO, ZERO
+    return (
+        coupon.value if coupon.benefit == Benefit.PERCENT else ZERO,
+        coupon.value if coupon.benefit == Benefit.FIXED else ZERO,
+    )
+
+
+def _offer_discount(effect: Effect) -> tuple[Decimal, Decimal]:
+    """Return per cent and roubles off."""
+    return (
+        effect.value if effect.kind == DISCOUNT_PERCENT else ZERO,
+        effect.value if effect.kind == DISCOUNT_FIXED else ZERO,
+    )
+
+
+def _coupon_effect(coupon: CouponTerms | None) -> Effect:
+    """Return the coupon's effect on the bonuses: a multiplier among the offers'."""
+    return (
+        NO_EFFECT
+        if coupon is None or coupon.benefit != Benefit.MULTIPLIER
+        else Effect(MULTIPLIER, coupon.value)
+    )
 
 
 def _not_earning(bill: Bill) -> Decimal:

@@ -17,6 +17,13 @@ class ChainRefused(DomainError):
     status = 403
 
 
+class OfferRefused(DomainError):
+    """A step of an offer's life that its state or its business does not allow."""
+
+    code = "permission_denied"
+    status = 403
+
+
 class QuoteNotFound(DomainError):
     """The business has no such quote."""
 

@@ -168,6 +168,8 @@ TURNOVER_WINDOW_DAYS = env.int("TURNOVER_WINDOW_DAYS", default=365)
 FREED_COUPON_DAYS = env.int("FREED_COUPON_DAYS", default=14)
 # Days left when members are told that a coupon is about to run out.
 COUPON_WARNING_DAYS = env.int("COUPON_WARNING_DAYS", default=3)
+# All bonuses of a purchase, with every offer and coupon, come to no more than this of what earns, per cent.
+OFFER_CAP_PERCENT = Decimal(env.str("OFFER_CAP_PERCENT", default="50"))
 # A quote's promise, and what it sets aside.
 QUOTE_MINUTES = env.int("QUOTE_MINUTES", default=15)
 MAX_FUTURE_HOURS = env.int("MAX_FUTURE_HOURS", default=24)

@@ -49,9 +49,14 @@ SELECT sk_member(n), sk_at(n, 10000), now(), '', '+7900' || lpad(n::text, 7, '0'
   'R' || n, CASE WHEN n % 5 = 0 THEN sk_member(n - 1) END, false, true
 FROM generate_series(1, 10000) n;
 
-INSERT INTO offer_constructor (id, created_at, updated_at, business_id, title, conditions, effect, stacking, priority, status, version)
-SELECT sk_offer(n), now(), now(), sk_business(1 + n % 20), 'Offer ' || n, '{}', '{}', 'stackable', 0, 'published', 1
+INSERT INTO offer_constructor (id, created_at, updated_at, business_id, title, conditions, effect, stacking, priority, status, version,
+  live_since, uses_count, bonuses_given, discount_given)
+SELECT sk_offer(n), now(), now(), sk_business(1 + n % 20), 'Offer ' || n, '{}', '{}', 'stackable', 0, 'published', 1, now(), 0, 0, 0
 FROM generate_series(1, 100) n;
+INSERT INTO offer_versions (id, created_at, offer_id, number, title, conditions, effect, stacking, priority)
+SELECT sk_id(now(), 'version', n), now(), sk_offer(n), 1, 'Offer ' || n, '{}', '{}', 'stackable', 0 FROM generate_series(1, 100) n;
+INSERT INTO member_segments (id, created_at, user_id, segment, snapshot_date)
+SELECT sk_id(now(), 'segment', n), now(), sk_member(n), 'loyal', now() FROM generate_series(1, 9000) n;
 
 INSERT INTO cross_promo_chains (id, created_at, updated_at, source_business_id, target_business_id, continues, title,
   trigger_min_amount, trigger_categories, trigger_tiers, trigger_weekdays, trigger_first_purchase, coupon_benefit, coupon_value,
@@ -85,6 +90,9 @@ SELECT sk_id('2024-10-05 00:00+03', 'campaign', n), now(), now(), sk_business(1 
 INSERT INTO campaign_coupons (id, created_at, campaign_id, user_id, coupon_id)
 SELECT sk_id(created_at, 'given', n), created_at, sk_id('2024-10-05 00:00+03', 'campaign', 1 + n % 20), user_id, id
 FROM coupons, LATERAL (SELECT ('x' || substr(code, 3))::bit(32)::bigint AS n) number WHERE n % 5 = 0 ON CONFLICT DO NOTHING;
+INSERT INTO offer_uses (id, created_at, offer_id, version, user_id, transaction_id, uses, bonuses, discount, day)
+SELECT sk_id(created_at, 'use', n), created_at, sk_offer(1 + n % 100), 1, user_id, id, 1, 5, 0, created_at::date
+FROM transactions, LATERAL (SELECT substr(external_id, 9)::bigint AS n) number WHERE n % 5 = 1;
 UPDATE transactions t SET coupon_id = sk_coupon(n) FROM generate_series(1, 50000, 3) n WHERE t.id = sk_purchase(n * 10 - 7);
 
 -- Lots, entries and balances in one statement and chained as the ledger does it: each member's accruals

@@ -169,8 +169,23 @@ SELECT * FROM notifications WHERE status = 'queued' AND send_after <= now() ORDE
 -- idx_notifications_user
 SELECT * FROM notifications WHERE user_id = sk_member(42) ORDER BY created_at DESC LIMIT 20;
 
+-- idx_member_segments_user
+SELECT user_id, segment FROM member_segments WHERE user_id = ANY (ARRAY[sk_member(42), sk_member(43)]);
+
 -- idx_offer_constructor_business
 SELECT * FROM offer_constructor WHERE business_id = sk_business(4) AND status = 'published';
+
+-- idx_offer_uses_offer
+SELECT * FROM offer_uses WHERE offer_id = sk_offer(7) ORDER BY created_at DESC LIMIT 50;
+
+-- idx_offer_uses_transaction
+SELECT * FROM offer_uses WHERE transaction_id = sk_purchase(76);
+
+-- idx_offer_uses_user
+SELECT user_id, offer_id, day, sum(uses) FROM offer_uses WHERE user_id = sk_member(42) AND offer_id = ANY (ARRAY[sk_offer(7), sk_offer(8)]) GROUP BY 1, 2, 3;
+
+-- idx_offer_versions_offer
+SELECT * FROM offer_versions WHERE offer_id = sk_offer(7) AND number = 1;
 
 -- idx_parked_refunds_external
 SELECT * FROM parked_refunds WHERE business_id = ANY(ARRAY[sk_business(8)]) AND (external_id = ANY(ARRAY['refund-7']) OR refund_of = ANY(ARRAY['refund-7'])) ORDER BY purchased_at, id;

@@ -2,17 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import factory
 
 from loyalty.models import BonusLot, Business, Consent, Member, Referral, StaffMembership, StatusTier
 from loyalty.services.consents import Subject, decide
 from loyalty.services.ledger import open_ledger
-from promos.models import Coupon, CouponCampaign, CrossPromoChain
+from promos.models import Coupon, CouponCampaign, CrossPromoChain, Offer
 from promos.rules import new_code
+from promos.services.offers import Terms, publish, save_draft
 from svoykrug.db.sql import Write
 
 NOON = datetime(2026, 6, 15, 9, 0, tzinfo=UTC)  # 12:00 in Moscow, a Monday
+DOUBLE = {"kind": "multiplier", "value": "2"}
 
 
 class BusinessFactory(factory.django.DjangoModelFactory):
@@ -80,6 +83,19 @@ class CampaignFactory(factory.django.DjangoModelFactory):
 
     business = factory.SubFactory(BusinessFactory)
     title = "Осенние купоны"
+
+
+def publish_offer(
+    business: Business,
+    effect: dict[str, Any] | None = None,
+    *,
+    at: datetime = NOON - timedelta(days=1),
+    **terms: Any,
+) -> Offer:
+    """Publish an offer a day before NOON, double bonuses unless told otherwise."""
+    fields = {"title": "Двойные бонусы", "conditions": {}, "effect": effect or DOUBLE} | terms
+    offer = save_draft(Terms(**fields), business=business)
+    return publish(offer.pk, business=business, at=at)
 
 
 def invite(inviter: Member, newcomer: Member) -> Referral:

@@ -11,7 +11,7 @@ from django.db.utils import ProgrammingError
 from loyalty.models import AuditLog
 from promos.services.checkout import record_purchase
 from tests.explain import QUERIES
-from tests.factories import NOON, consent
+from tests.factories import NOON, consent, publish_offer
 from tests.promos.requests import purchase
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,8 @@ CORE = {
 FURTHER = {
     "api_keys", "bonus_entries", "bonus_holds", "bonus_lots", "campaign_coupons", "chain_assignments",
     "consents", "coupon_campaigns",
-    "import_jobs", "import_rejections", "parked_refunds", "quotes", "referrals", "rfm_runs",
+    "import_jobs", "import_rejections", "member_segments", "offer_uses",
+    "offer_versions", "parked_refunds", "quotes", "referrals", "rfm_runs",
     "staff_memberships", "seen_contacts", "sync_windows", "tier_changes",
 }  # fmt: skip
 
@@ -286,7 +287,9 @@ def test_no_plain_index_is_the_beginning_of_another():
     assert covered == set()
 
 
-APPEND_ONLY = ["transactions", "bonus_entries", "tier_changes", "audit_logs", "consents"]
+APPEND_ONLY = [
+    "transactions", "bonus_entries", "tier_changes", "audit_logs", "consents", "offer_versions", "offer_uses",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
@@ -299,6 +302,7 @@ def test_append_only_table_refuses_raw_sql(table, statement, a_row_in_each):
 @pytest.fixture
 def a_row_in_each(member, business):
     """A purchase that brings bonuses and a tier, and an audit row: triggers fire where there are rows."""
+    publish_offer(business)
     record_purchase(purchase(member, business, amount="30000.00"), at=NOON)
     AuditLog.objects.create(table_name="users", row_id=member.pk, action="UPDATE", changes={})
     consent(member)

@@ -1,8 +1,9 @@
 from .campaign import CampaignCoupon, CouponCampaign
 from .chain import ChainAssignment, CrossPromoChain
 from .coupon import Benefit, Coupon
-from .offer import Offer
+from .offer import Offer, OfferUse, OfferVersion
 from .quote import Quote
+from .segment import MemberSegment
 
 __all__ = [
     "Benefit",
@@ -11,6 +12,9 @@ __all__ = [
     "Coupon",
     "CouponCampaign",
     "CrossPromoChain",
+    "MemberSegment",
     "Offer",
+    "OfferUse",
+    "OfferVersion",
     "Quote",
 ]

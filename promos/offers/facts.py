@@ -1,6 +1,6 @@
 """Whether a rule holds for a purchase, and if it can hold for any."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from .rules import Conditions, Hours, Rule
 
 A_WEEK = 7
+FAR = 366
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,9 @@ class Facts:
     amount    roubles before any discount; category  as the till names the purchase's
     segment   of the latest snapshot; None if the member is in none
     returning the member bought here before
-    born      the member's birthday; attended  events to which the member came
+    attended  events to which the member came
+    birthday  days to the nearest one, or more as long as no rule can tell: tills read what follows
+              from it, and are not to learn the day; None if it is not known
     """
 
     at: datetime
@@ -30,7 +33,7 @@ class Facts:
     tier: int
     segment: str | None = None
     returning: bool = False
-    born: date | None = None
+    birthday: int | None = None
     attended: frozenset[UUID] = frozenset()
 
 
@@ -68,11 +71,10 @@ def first_failing_of_member(rule: Rule, facts: Facts) -> str | None:
     if asked.first_purchase and facts.returning:
         return "first_purchase: the member has bought here before"
     if asked.birthday_days is not None:
-        if facts.born is None:
+        if facts.birthday is None:
             return "birthday: the member's birthday is not known"
-        away = days_to_birthday(facts.born, facts.at.date())
-        if away > asked.birthday_days:
-            return _needed("birthday", str(asked.birthday_days), str(away))
+        if facts.birthday > asked.birthday_days:
+            return f"birthday: {asked.birthday_days} days around it needed"
     if asked.attended_event and asked.attended_event not in facts.attended:
         return "attended_event: the member did not come to the event"
     return None
@@ -89,6 +91,15 @@ def _local(moment: datetime, facts: Facts) -> datetime:
 def days_to_birthday(born: date, day: date) -> int:
     """Return the days to the nearest birthday, past or coming; of 29 February, 1 March in a common year."""
     return min(abs((_birthday(born, year) - day).days) for year in (day.year - 1, day.year, day.year + 1))
+
+
+def blurred_birthday(born: date | None, day: date, rules: Iterable[Rule]) -> int | None:
+    """Return the days to the nearest birthday, rounded up to what some rule asks for; see `Facts`."""
+    if born is None:
+        return None
+    away = days_to_birthday(born, day)
+    asked = {rule.conditions.birthday_days for rule in rules} - {None}
+    return min((days for days in asked if days is not None and away <= days), default=FAR)
 
 
 def _birthday(born: date, year: int) -> date:

@@ -4,7 +4,7 @@ Specification: rules.md, Offers. `parse` is the only way in, so a `Rule` is alwa
 is the only way out, so what is stored is spelt in one way.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from datetime import datetime, time
 from decimal import Decimal
@@ -112,7 +112,6 @@ class RuleFaults(DomainError):
     """The JSON is no rule. `faults` are (path, message), e.g. ("conditions.hours.until", "…")."""
 
     code = "invalid"
-    status = 422
 
     def __init__(self, faults: Collection[tuple[str, str]]) -> None:
         self.faults = list(faults)
@@ -120,7 +119,7 @@ class RuleFaults(DomainError):
         super().__init__(message, field=path, fields=[path for path, _message in self.faults])
 
 
-def parse(conditions: Any, effect: Any, *, categories: Collection[str] | None = None) -> Rule:
+def parse(conditions: Any, effect: Any, *, categories: Container[str] | None = None) -> Rule:
     """Return the rule that the two objects say. Raises RuleFaults, naming every fault at once.
 
     categories  those ever seen at the business; None leaves them unchecked
@@ -133,7 +132,7 @@ def parse(conditions: Any, effect: Any, *, categories: Collection[str] | None = 
     return rule
 
 
-def _conditions(given: Reader, known: Collection[str] | None) -> Conditions:
+def _conditions(given: Reader, known: Container[str] | None) -> Conditions:
     starts, ends = given.moment("from"), given.moment("until")
     if starts and ends and ends <= starts:
         given.fault("until", _("The offer would end before it begins."))
@@ -163,7 +162,7 @@ def _hours(given: Reader | None) -> Hours | None:
     return given.done(Hours(since, until) if since is not None and until is not None else None)
 
 
-def _categories(given: Reader, known: Collection[str] | None) -> tuple[str, ...]:
+def _categories(given: Reader, known: Container[str] | None) -> tuple[str, ...]:
     named = given.texts("categories", most=MAX_CATEGORIES)
     if known is not None:
         for number, category in enumerate(named):

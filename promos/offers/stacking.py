@@ -115,12 +115,14 @@ def _one_to_refuse(applied: Sequence[Candidate], settle: Settle) -> tuple[Candid
 
 @dataclass(frozen=True, slots=True)
 class Accrual:
-    """Bonuses of a bill in all, and what each effect gave of them; the rest is the tier's.
+    """Bonuses of a bill in all, and what each effect gave of them.
 
-    cut  bonuses that the cap took off
+    by_tier  what the tier alone would bring
+    cut      bonuses that the cap took off
     """
 
     bonuses: Decimal
+    by_tier: Decimal
     parts: list[Decimal]
     cut: Decimal
 
@@ -139,13 +141,14 @@ def combine(
     What the effects give beyond the tier's own bonuses is split among them in proportion to what
     each would give alone, to the kopeck; equal remainders go to the earlier effect.
     """
-    by_tier = percent_of(earn_base, tier_percent)
-    multiplier, percents, fixed = Decimal(1), Decimal(0), ZERO
+    unit = percent_of(earn_base, tier_percent)
+    by_tier = round_half_up(unit)
+    multiplier, percents, fixed = Decimal(1), ZERO, ZERO
     alone = []
     for effect in effects:
         if effect.kind == MULTIPLIER:
             multiplier *= effect.value
-            alone.append(by_tier * (effect.value - 1))
+            alone.append(unit * (effect.value - 1))
         elif effect.kind == PERCENT:
             percents += effect.value
             alone.append(percent_of(earn_base, effect.value))
@@ -157,6 +160,6 @@ def combine(
     uncapped = percent_of(earn_base, tier_percent * multiplier + percents) + fixed
     capped = uncapped if cap_percent is None else min(uncapped, percent_of(earn_base, cap_percent))
     bonuses = round_half_up(capped)
-    extra = max(bonuses - round_half_up(by_tier), ZERO)
-    parts = allocate(extra, alone) if any(alone) else [ZERO] * len(alone)
-    return Accrual(bonuses, parts, round_half_up(uncapped) - bonuses)
+    extra = max(bonuses - by_tier, ZERO)
+    parts = allocate(extra, alone) if extra and any(alone) else [ZERO] * len(alone)
+    return Accrual(bonuses, by_tier, parts, round_half_up(uncapped) - bonuses)

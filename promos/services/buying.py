@@ -1,10 +1,11 @@
-"""One purchase is decided: coupon, spending, accrual, tier, invitation, chains, in this order."""
+"""One purchase is decided: coupon, offers, spending, accrual, tier, invitation, chains, in this order."""
 
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from loyalty.errors import InsufficientBonus, PresenceCodeInvalid, RedemptionLimitExceeded
@@ -13,8 +14,9 @@ from loyalty.rules import Tier
 from loyalty.services.accounts import Account
 from loyalty.services.presence import check_code, receipt_name, spend_code
 from loyalty.services.transactions import NewTransaction
-from promos.billing import Bill, CouponTerms, Line, Settled, settle
+from promos.billing import Bill, CouponTerms, Line, Settled
 from promos.models import Coupon, Quote
+from promos.offers.decision import Decision
 from svoykrug.db.models import uuid7
 
 from .checks import fingerprint
@@ -35,8 +37,8 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
     quote = checkout.promises.claim(request)
     coupon = checkout.coupons.of_bill(request, at=at)
     tier = account.tier
-    bill = bill_of(request, tier, coupon)
-    settled = settle(bill)
+    decision = checkout.offers.decide(request, bill_of(request, tier, coupon), tier, at=at)
+    settled = decision.settled
     limit = None
     if request.redeem or checkout.quoting:
         limit = check_redemption(request, account, settled, quote=quote, at=at, recorded_at=checkout.at)
@@ -56,8 +58,8 @@ def buy(checkout: "Checkout", request: PurchaseRequest) -> Outcome:
         spent = checkout.ledger.redeem(
             account, request.redeem, transaction_id=row.id, honoured_by=row.business_id, at=at
         )
-    rules, issued = _move(checkout, request, row, account, tier, bill, settled, coupon)
-    explanation = purchase_explanation(account=account, tier=tier, bill=bill, settled=settled, rules=rules)
+    rules, issued = _move(checkout, request, row, account, tier, decision, coupon)
+    explanation = purchase_explanation(account=account, tier=tier, decision=decision, rules=rules)
     row.explanation = explanation
     kept = checkout.add(row)
     kept.spent, kept.spent_at = spent, account.entries
@@ -78,6 +80,7 @@ def bill_of(request: PurchaseRequest, tier: Tier, coupon: Coupon | None) -> Bill
             for line in request.lines or ()
         ),
         earns=_earns(business, request.category),
+        accrual_cap_percent=settings.OFFER_CAP_PERCENT if business.can_accrue else Decimal(0),
     )
 
 
@@ -175,12 +178,11 @@ def _move(
     row: NewTransaction,
     account: Account,
     tier: Tier,
-    bill: Bill,
-    settled: Settled,
+    decision: Decision,
     coupon: Coupon | None,
 ) -> tuple[list[dict[str, Any]], list[Coupon]]:
     """Move bonuses, coupon and tier. Returns the rules looked at and the coupons issued."""
-    at, key = row.created_at, row.id
+    at, key, settled = row.created_at, row.id, decision.settled
     repaid = checkout.ledger.accrue(
         account,
         issuer_id=request.business.pk,
@@ -189,14 +191,17 @@ def _move(
         at=at,
         pending_days=request.business.pending_days,
     )
-    rules = accrual_rules(request=request, bill=bill, settled=settled, coupon=coupon, repaid=repaid)
+    # A quote promises what the bill comes to; the coupons for the next visit come with the purchase.
+    given = {} if checkout.quoting else checkout.uses.use(decision, row)
+    checkout.offers.note_visit(row.user_id, row.business_id, at)
+    rules = accrual_rules(request=request, decision=decision, coupon=coupon, given=given, repaid=repaid)
     if coupon:
         checkout.coupons.redeem(coupon, transaction_id=key)
         checkout.triggers.redeemed(coupon)
     if not checkout.quoting:
         rules += _tier_and_invitation(checkout, request, account, tier, settled, key, at)
     chain_rules, issued = checkout.triggers.fire(request, transaction_id=key, tier=tier, at=at)
-    return rules + chain_rules, issued
+    return rules + chain_rules, [*given.values(), *issued]
 
 
 def _tier_and_invitation(

@@ -39,11 +39,13 @@ from svoykrug.db.sql import Write, as_jsonb
 from svoykrug.errors import DomainError
 from svoykrug.failpoints import failpoint
 
-from . import chain_state
+from . import chain_state, live_offers, offer_uses
 from .buying import buy
 from .chain_state import ChainState
 from .checks import check_request, differing_fields, fingerprint
 from .coupons import Coupons
+from .live_offers import LiveOffers
+from .offer_uses import OfferUses
 from .promises import Promises
 from .purchases import Outcome, PurchaseRequest, RefundRequest, Request, Status, receipt_of
 from .refunds import give_back, note_refund, parked, unparked
@@ -153,6 +155,8 @@ class Checkout:
         self.ledger: Ledger
         self.referrals: Referrals
         self.triggers: Triggers
+        self.offers: LiveOffers
+        self.uses: OfferUses
 
     def run(self) -> list[Outcome]:
         """Lock, load and decide; `write` stores it."""
@@ -186,9 +190,10 @@ class Checkout:
                 by_receipt(list({*own, *refunded})),
                 parked_query(own),
                 (chain_state.ACTIVE, [businesses, max(times)]),
+                (live_offers.LIVE, [businesses, max(times), max(times), min(times)]),
             ],
         )
-        stored_rows, parked_rows, active = found
+        stored_rows, parked_rows, active, live = found
         self.stored = stored(stored_rows)
         self.parked = {
             (refund.business_id, refund.external_id): refund for refund in parked_refunds(parked_rows)
@@ -196,9 +201,10 @@ class Checkout:
         self.parked_for: dict[Receipt, list[ParkedRefund]] = {}
         for refund in self.parked.values():
             self.parked_for.setdefault((refund.business_id, refund.refund_of), []).append(refund)
+        self.offers = LiveOffers(live, recorded_at=self.at)
+        self.uses = OfferUses(self.offers, self.coupons, recorded_at=self.at)
         self._load_further(purchases, refunded, members, since=min(times), until=max(times))
-        known = [request for request in purchases if request.member_id in self.ledger.accounts]
-        state = ChainState([] if self.quoting else active, known, recorded_at=self.at)
+        state = ChainState([] if self.quoting else active, self._known(purchases), recorded_at=self.at)
         self.triggers = Triggers(state, recorded_at=self.at)
 
     def _load_further(
@@ -227,19 +233,24 @@ class Checkout:
             since=since - timedelta(days=settings.TURNOVER_WINDOW_DAYS),
             also=[
                 *([(referrals.OPEN, [invited])] if invited else []),
-                *(refund_queries(ids) if ids else []),
+                *([(offer_uses.OF_PURCHASES, [ids]), *refund_queries(ids)] if ids else []),
             ],
         )
         self.referrals = Referrals(found.pop(0) if invited else [], self.ledger, locked=locked)
+        used_offers, of_offers = self.uses.load(found.pop(0)) if ids else (set(), set())
         if ids:
             load_refunds(stored_refunded, found)
-        # Coupons after members, chains after coupons: the one order of locks.
+        # Coupons after members, then offers, then chains: the one order of locks.
         self.promises.load({request.quote_id for request in purchases if request.quote_id})
         self.coupons.load(
             codes={request.coupon_code for request in purchases},
-            of_purchases=[p.coupon_id for p in stored_refunded if p.coupon_id],
+            of_purchases=[*(p.coupon_id for p in stored_refunded if p.coupon_id), *of_offers],
             at=self.at,
         )
+        self.offers.load(self._known(purchases), returned=used_offers, lock=not self.quoting)
+
+    def _known(self, purchases: list[PurchaseRequest]) -> list[PurchaseRequest]:
+        return [request for request in purchases if request.member_id in self.ledger.accounts]
 
     def _rising(self, purchases: list[PurchaseRequest]) -> list[UUID]:
         """Return the members whom these purchases may lift to a higher tier."""
@@ -364,6 +375,7 @@ class Checkout:
         self.ledger.write(write)
         self.triggers.write(write)
         self.coupons.write(write, at=self.at)
+        self.uses.write(write)
         self.promises.write(write, at=self.at)
         self.referrals.write(write)
         if self.applied:

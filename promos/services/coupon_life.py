@@ -13,10 +13,10 @@ from django.db.models import Exists, OuterRef
 from django.db.transaction import atomic
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from loyalty.services.messages import Message, queue
 
 from loyalty.locks import lock_members
 from loyalty.models import Notification
+from loyalty.services.messages import Message, queue
 from promos.coupon_wording import benefit_payload
 from promos.errors import CouponNotVoidable
 from promos.models import CampaignCoupon, Coupon

@@ -89,6 +89,15 @@ class Coupons:
         self._changed[coupon_id] = coupon
         self._converted[coupon_id] = None
 
+    def void(self, coupon_id: UUID) -> bool:
+        """Take back a coupon whose purchase was refunded whole; says no if it was redeemed."""
+        coupon = self._by_id[coupon_id]
+        if coupon.status == Coupon.Status.REDEEMED:
+            return False
+        coupon.status = Coupon.Status.VOIDED
+        self._changed[coupon_id] = coupon
+        return True
+
     def write(self, write: Write, *, at: datetime) -> None:
         rows = [
             {"id": coupon.pk, "status": coupon.status, "valid_until": coupon.valid_until, "at": at}

@@ -1,23 +1,32 @@
 """Why a purchase brought what it brought: stored with it, shown to member, cashier and owner.
 
 Version 2 holds the inputs, so that a stored purchase can be settled again (`replay_purchases`).
+Version 3 holds the cap too, and every offer looked at with what its conditions and limits met.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
+from django.utils import timezone
 
 from loyalty.rules import Restored, TakeBack, Tier
 from loyalty.services.accounts import Account
-from promos.billing import Bill, CouponTerms, Line, Settled, line_json
+from promos.billing import Bill, CouponTerms, Line, line_json
 from promos.models import Coupon
+from promos.offers.decision import NO_USAGE, Decision, Usage
+from promos.offers.facts import Facts
+from promos.offers.rules import plain
 from svoykrug.money import ZERO
 
 from .purchases import PurchaseRequest
 
-VERSION = 2
+VERSION = 3
+# Earlier ones held nothing that could be settled again.
+REPLAYABLE = 2
 
 
 def tier_terms(tier: Tier) -> dict[str, Any]:
@@ -54,15 +63,44 @@ def bill_inputs(bill: Bill) -> dict[str, Any]:
         inputs["earning_lines"] = [line.earns for line in bill.lines]
     if not bill.earns:
         inputs["earns"] = False
+    if bill.accrual_cap_percent is not None:
+        inputs["accrual_cap_percent"] = str(bill.accrual_cap_percent)
     return inputs
 
 
+def offer_inputs(decision: Decision) -> dict[str, Any]:
+    """Return what the decision about offers followed from, beside the bill, the time and the tier."""
+    facts = decision.facts
+    if facts is None:
+        return {}
+    known: dict[str, Any] = {}
+    if facts.segment:
+        known["segment"] = facts.segment
+    if facts.returning:
+        known["returning"] = True
+    if facts.birthday is not None:
+        known["birthday"] = facts.birthday
+    if facts.attended:
+        known["attended"] = sorted(map(str, facts.attended))
+    used = {
+        str(one.offer.id): [
+            one.usage.by_member, one.usage.by_member_today, one.usage.uses, str(one.usage.bonuses)
+        ]
+        for one in decision.looked
+        if one.usage != NO_USAGE
+    }  # fmt: skip
+    return {"facts": known, "used": used} if used else {"facts": known}
+
+
 def stored_bill(amount: Decimal, explanation: dict[str, Any]) -> Bill:
-    """Return the bill whose inputs an explanation holds. Raises KeyError for version 1, which held none."""
+    """Return the bill whose inputs an explanation holds, without its offers.
+
+    Raises KeyError for version 1, which held none.
+    """
     inputs = explanation["inputs"]
     lines = explanation.get("lines", [])
     earning = inputs.get("earning_lines", [True] * len(lines))
-    coupon = inputs.get("coupon")
+    coupon, cap = inputs.get("coupon"), inputs.get("accrual_cap_percent")
     return Bill(
         amount=amount,
         accrual_percent=Decimal(inputs["accrual_percent"]),
@@ -71,13 +109,47 @@ def stored_bill(amount: Decimal, explanation: dict[str, Any]) -> Bill:
         coupon=CouponTerms(coupon["benefit"], Decimal(coupon["value"])) if coupon else None,
         lines=tuple(Line(Decimal(line["amount"]), earns) for line, earns in zip(lines, earning, strict=True)),
         earns=inputs.get("earns", True),
+        accrual_cap_percent=None if cap is None else Decimal(cap),
     )
 
 
+def stored_facts(explanation: dict[str, Any], *, at: datetime, amount: Decimal, category: str) -> Facts:
+    """Return what was known of a purchase and its member when its offers were decided."""
+    known = explanation["inputs"]["offers"]["facts"]
+    return Facts(
+        at=timezone.localtime(at),
+        amount=amount,
+        category=category,
+        tier=explanation["tier"]["level"],
+        segment=known.get("segment"),
+        returning=known.get("returning", False),
+        birthday=known.get("birthday"),
+        attended=frozenset(map(UUID, known.get("attended", ()))),
+    )
+
+
+def stored_usage(explanation: dict[str, Any]) -> dict[UUID, Usage]:
+    """Return how far the limits of the offers were used before a purchase."""
+    used = explanation["inputs"]["offers"].get("used", {})
+    return {
+        UUID(key): Usage(by_member, today, uses, Decimal(bonuses))
+        for key, (by_member, today, uses, bonuses) in used.items()
+    }
+
+
 def accrual_rules(
-    *, request: PurchaseRequest, bill: Bill, settled: Settled, coupon: Coupon | None, repaid: Decimal
+    *,
+    request: PurchaseRequest,
+    decision: Decision,
+    coupon: Coupon | None,
+    given: Mapping[UUID, Coupon],
+    repaid: Decimal,
 ) -> list[dict[str, Any]]:
-    """Return the rules of tier, coupon, spending, lines that earn nothing, and debt."""
+    """Return the rules of tier, coupon, offers, cap, spending, lines that earn nothing, and debt.
+
+    given  coupons for the next visit, by offer
+    """
+    bill, settled = decision.bill, decision.settled
     can_accrue = request.business.can_accrue
     reason = "" if can_accrue else "can_accrue: this business gives no bonuses"
     rules = [
@@ -94,12 +166,24 @@ def accrual_rules(
             rule(
                 "coupon",
                 applied=True,
-                effect=settled.bonus_accrued - settled.by_tier,
+                effect=settled.by_coupon.bonuses,
                 code=coupon.code,
                 benefit=coupon.benefit,
                 value=str(coupon.benefit_value),
                 text=coupon.benefit_text,
-                discount=str(settled.coupon_discount),
+                discount=str(settled.by_coupon.discount),
+            )
+        )
+    rules += offer_rules(decision, given)
+    if settled.cut:
+        # The parts above are cut already; below zero only where the tier alone is above the cap.
+        rules.append(
+            rule(
+                "limit",
+                applied=True,
+                effect=min(settled.bonus_accrued - settled.by_tier, ZERO),
+                percent=str(bill.accrual_cap_percent),
+                cut=str(settled.cut),
             )
         )
     if settled.not_earning:
@@ -113,22 +197,45 @@ def accrual_rules(
     return rules
 
 
+def offer_rules(decision: Decision, given: Mapping[UUID, Coupon]) -> list[dict[str, Any]]:
+    """Return every offer looked at, in the order of precedence."""
+    return [
+        rule(
+            "offer",
+            applied=one.applied,
+            effect=one.part.bonuses,
+            reason=one.reason or "",
+            offer=str(one.offer.id),
+            version=one.offer.version,
+            title=one.offer.title,
+            kind=one.offer.rule.effect.kind,
+            value=plain(one.offer.rule.effect.value),
+            discount=str(one.part.discount),
+            **({"coupon": given[one.offer.id].code} if one.offer.id in given else {}),
+        )
+        for one in decision.looked
+    ]
+
+
 def purchase_explanation(
     *,
     account: Account,
     tier: Tier,
-    bill: Bill,
-    settled: Settled,
+    decision: Decision,
     rules: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """Return what is stored with a purchase: inputs, every rule looked at, and the outcome.
 
     tier  whose rate it earned at; a purchase that lifts the member earns at the old one
     """
+    bill, settled = decision.bill, decision.settled
+    inputs = bill_inputs(bill)
+    if decision.looked:
+        inputs["offers"] = offer_inputs(decision)
     explanation = {
         "version": VERSION,
         "tier": tier_terms(tier),
-        "inputs": bill_inputs(bill),
+        "inputs": inputs,
         "earn_base": str(settled.earn_base),
         "rules": list(rules),
         "accrued": str(settled.bonus_accrued),

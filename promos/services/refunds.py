@@ -162,8 +162,10 @@ def _move(
     )
     if gift:
         rules.append(rule("referral", applied=True, effect=-gift))
-    if not left_after and purchase.coupon_id:
-        checkout.coupons.free(purchase.coupon_id, at=at)
+    if not left_after:
+        if purchase.coupon_id:
+            checkout.coupons.free(purchase.coupon_id, at=at)
+        checkout.uses.give_back(purchase.id, refund_id=refund_id, at=at)
     return refund_explanation(
         account=account, spent=parts.bonus_redeemed, restored=restored, taken=taken, rules=rules
     )

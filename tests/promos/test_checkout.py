@@ -217,7 +217,7 @@ def test_a_plain_purchase_reads_once_and_writes_once(member, business):
         assert read.count("FOR NO KEY UPDATE") == 1
         assert tables(read) == [
             "users", "status_tiers", "bonuses", "transactions", "parked_refunds", "cross_promo_chains",
-            "businesses", "businesses",
+            "businesses", "businesses", "offer_constructor", "offer_versions",
         ]  # fmt: skip
         assert written.startswith("WITH part0 AS (INSERT INTO transactions")
 

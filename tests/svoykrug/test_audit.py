@@ -42,6 +42,7 @@ EXEMPT = {
     "audit_logs": "it is the record itself",
     "import_jobs": "says itself who loaded which file and with what result",
     "import_rejections": "written once with its import, never changed",
+    "member_segments": "a copy of the latest snapshot, filled anew every night",
     "rfm_runs": "computed anew from the facts at any time",
     "seen_contacts": "digests, only ever added, that tell nothing of anybody",
     "sync_windows": "bookkeeping of a pipeline that can be dropped and refilled",

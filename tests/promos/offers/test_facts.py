@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from promos.offers.facts import Facts, days_to_birthday, first_failing, warnings
+from promos.offers.facts import FAR, Facts, blurred_birthday, days_to_birthday, first_failing, warnings
 from promos.offers.rules import parse
 
 EFFECT = {"kind": "fixed", "value": "50"}
@@ -56,8 +56,8 @@ def facts(at="2026-06-15T12:00", **fields):  # a Monday
             {"returning": True},
             "first_purchase: the member has bought here before",
         ),
-        ({"birthday_days": 7}, {"born": date(1990, 6, 22)}, None),
-        ({"birthday_days": 7}, {"born": date(1990, 6, 23)}, "birthday: 7 needed, 8 given"),
+        ({"birthday_days": 7}, {"birthday": 7}, None),
+        ({"birthday_days": 7}, {"birthday": 8}, "birthday: 7 days around it needed"),
         ({"birthday_days": 7}, {}, "birthday: the member's birthday is not known"),
         ({"attended_event": str(EVENT)}, {"attended": frozenset([EVENT])}, None),
         ({"attended_event": str(EVENT)}, {}, "attended_event: the member did not come to the event"),
@@ -80,6 +80,13 @@ def test_the_first_failing_condition_is_told(conditions, known, failing):
 )
 def test_a_birthday_is_near_before_and_after_it(born, day, away):
     assert days_to_birthday(born, day) == away
+
+
+@pytest.mark.parametrize(("day", "told"), [(16, 3), (19, 7), (23, FAR)])
+def test_of_a_birthday_only_what_the_rules_ask_is_told(day, told):
+    rules = [parse({"birthday_days": days}, EFFECT) for days in (3, 7)] + [parse({}, EFFECT)]
+    assert blurred_birthday(date(1990, 6, day), date(2026, 6, 15), rules) == told
+    assert blurred_birthday(None, date(2026, 6, 15), rules) is None
 
 
 @pytest.mark.parametrize(

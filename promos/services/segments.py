@@ -1,0 +1,37 @@
+"""Members' segments of the latest snapshot, handed over by the analytics for the conditions of offers."""
+
+from collections.abc import Iterable
+from datetime import date
+from uuid import UUID
+
+from django.db import connection
+from django.db.transaction import atomic
+
+STORE = """
+    INSERT INTO member_segments (id, created_at, user_id, segment, snapshot_date)
+    SELECT gen_random_uuid(), now(), u.id, r.segment, %(snapshot_date)s
+    FROM unnest(%(members)s::uuid[], %(segments)s::text[]) AS r(user_id, segment)
+    JOIN users u ON u.id = r.user_id
+    ORDER BY u.id
+    ON CONFLICT (user_id) DO UPDATE
+    SET segment = excluded.segment, snapshot_date = excluded.snapshot_date
+    WHERE member_segments.snapshot_date <= excluded.snapshot_date
+"""
+FORGET = "DELETE FROM member_segments WHERE snapshot_date < %s"
+
+
+@atomic
+def store(rows: Iterable[tuple[UUID, str]], *, snapshot_date: date) -> int:
+    """Keep the segment of each member; whoever is not in the snapshot has none any more.
+
+    rows  member and segment, all of one snapshot, each member once
+
+    Returns how many members the snapshot named. May be repeated; an older snapshot changes nothing
+    of a newer one.
+    """
+    pairs = list(rows)
+    members, segments = [pk for pk, _ in pairs], [segment for _, segment in pairs]
+    with connection.cursor() as cursor:
+        cursor.execute(STORE, {"members": members, "segments": segments, "snapshot_date": snapshot_date})
+        cursor.execute(FORGET, [snapshot_date])
+    return len(pairs)
