@@ -50,3 +50,17 @@ class CampaignRefused(DomainError):
 
     code = "permission_denied"
     status = 409
+
+
+class ChainInvalid(DomainError):
+    """Terms of a chain that cannot be; details["fields"] names what is wrong with each."""
+
+    code = "invalid"
+    status = 400
+
+
+class ChainNotReady(DomainError):
+    """A step that the chain's state does not allow now, whoever asks."""
+
+    code = "chain_not_ready"
+    status = 409

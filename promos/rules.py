@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
+from svoykrug.money import round_half_up
+
 from .models import Benefit, Coupon
 
 if TYPE_CHECKING:
@@ -144,3 +146,14 @@ def trigger_refusal(
     if chain.trigger_weekdays and weekday not in chain.trigger_weekdays:
         return f"weekday: {', '.join(map(str, chain.trigger_weekdays))} needed, {weekday} given"
     return None
+
+
+def refunded_share(left: Decimal, *, returned: Decimal, of: Decimal) -> Decimal:
+    """Return what of a share goes back with a refund, roubles; the refund that returns all takes all of it.
+
+    left      of the share, after earlier refunds
+    returned  of the discount by this refund, `of` what was left of it
+    """
+    if returned >= of:
+        return left
+    return round_half_up(left * returned / of)

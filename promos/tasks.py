@@ -7,7 +7,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from promos.models import CouponCampaign
-from promos.services import campaigns, coupon_life
+from promos.services import campaigns, coupon_life, delayed
 
 
 # A member locked for too long stops the run; the next one goes on where it stopped.
@@ -33,3 +33,8 @@ def expire_coupons() -> int:
 @shared_task(name="queue_coupon_warnings")
 def queue_coupon_warnings() -> int:
     return coupon_life.queue_coupon_warnings(at=timezone.now())
+
+
+@shared_task(name="issue_delayed_coupons")
+def issue_delayed_coupons() -> int:
+    return delayed.issue_delayed_coupons(at=timezone.now())

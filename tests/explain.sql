@@ -189,6 +189,15 @@ SELECT sk_id(sk_at(n, 50000), 'assignment', n), sk_at(n, 50000), sk_chain(1 + n 
   sk_purchase(n * 10 - 1), CASE WHEN n % 10 = 0 THEN 'control' ELSE 'treatment' END, CASE WHEN n % 10 > 0 THEN sk_coupon(n) END,
   CASE WHEN n % 6 = 1 AND n % 10 > 0 THEN sk_purchase(n * 10 - 7) END
 FROM generate_series(1, 50000) n;
+UPDATE chain_assignments SET due_at = created_at + interval '1 day', coupon_id = NULL WHERE coupon_id IS NOT NULL AND id > sk_id(sk_at(49900, 50000), 'assignment', 0);
+INSERT INTO chain_versions (id, created_at, chain_id, version, terms, proposed_by, decision, decided_by, decided_at, reason)
+SELECT sk_id(now(), 'version', n * 10 + v), now(), sk_chain(n), v, '{}', sk_member(n), CASE WHEN v < 3 THEN 'accepted' ELSE '' END,
+  CASE WHEN v < 3 THEN sk_member(n + 1) END, CASE WHEN v < 3 THEN now() END, ''
+FROM generate_series(1, 50) n, generate_series(1, 3) v;
+INSERT INTO chain_cost_shares (id, created_at, transaction_id, chain_id, version, debtor_id, creditor_id, discount, amount)
+SELECT sk_id(sk_at(n, 10000), 'share', n), sk_at(n, 10000), sk_purchase(n * 10), sk_chain(1 + n % 50), 1, sk_business(1 + n % 20),
+  sk_business(1 + (n + 7) % 20), 100, 30
+FROM generate_series(1, 10000) n;
 INSERT INTO api_keys (id, created_at, updated_at, business_id, label, prefix, key_hash, scopes)
 SELECT sk_id(now(), 'key', n), now(), now(), sk_business(1 + n % 20), '', 'sk_live_', md5('key' || n), '{}' FROM generate_series(1, 60) n;
 INSERT INTO staff_memberships (id, created_at, user_id, business_id, role)

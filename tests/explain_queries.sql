@@ -76,6 +76,9 @@ SELECT * FROM chain_assignments WHERE converted_id = sk_purchase(63);
 -- idx_chain_assignments_coupon
 SELECT * FROM chain_assignments WHERE coupon_id = sk_coupon(7);
 
+-- idx_chain_assignments_due
+SELECT * FROM chain_assignments WHERE due_at <= '2026-11-01' ORDER BY due_at LIMIT 500;
+
 -- idx_chain_assignments_trigger
 SELECT * FROM chain_assignments WHERE trigger_id = sk_purchase(69);
 
@@ -96,6 +99,30 @@ SELECT id FROM coupon_campaigns WHERE status = 'issuing';
 
 -- idx_coupons_business
 SELECT * FROM coupons WHERE business_id = sk_business(4) ORDER BY created_at DESC LIMIT 50;
+
+-- idx_chain_cost_shares_chain
+SELECT sum(discount) FROM chain_cost_shares WHERE chain_id = sk_chain(7) AND created_at >= '2026-10-01';
+
+-- idx_chain_cost_shares_creditor
+SELECT * FROM chain_cost_shares WHERE creditor_id = sk_business(4) AND created_at >= '2026-10-01';
+
+-- idx_chain_cost_shares_debtor
+SELECT * FROM chain_cost_shares WHERE debtor_id = sk_business(4) AND created_at >= '2026-10-01';
+
+-- idx_chain_cost_shares_transaction
+SELECT * FROM chain_cost_shares WHERE transaction_id = sk_purchase(20);
+
+-- idx_chain_versions_chain
+SELECT * FROM chain_versions WHERE chain_id = sk_chain(7) AND version = 1;
+
+-- idx_chain_versions_decided
+SELECT * FROM chain_versions WHERE decided_by = sk_member(7);
+
+-- idx_chain_versions_open
+SELECT * FROM chain_versions WHERE chain_id = sk_chain(7) AND decision = '';
+
+-- idx_chain_versions_proposed
+SELECT * FROM chain_versions WHERE proposed_by = sk_member(7);
 
 -- idx_coupons_chain_user
 SELECT 1 FROM coupons WHERE chain_id = sk_chain(8) AND user_id = sk_member(42) AND status = 'issued';

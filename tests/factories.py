@@ -121,6 +121,13 @@ def consent(
     decide(member_id=member.pk, **said, language="ru", ip=None, at=at)
 
 
+def agreeing(**fields: Any) -> Member:
+    """A member who consents to advertising in the app, as a chain's coupon is."""
+    member: Member = MemberFactory(**fields)
+    consent(member)
+    return member
+
+
 def give_bonuses(
     member: Member,
     issuer: Business,

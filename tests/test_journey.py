@@ -13,10 +13,11 @@ from django.test import Client
 from django.utils import timezone
 
 from analytics.selectors import member_segment, win_win_matrix
+from loyalty.models import Member
 from loyalty.services.api_keys import create_api_key
 from promos.models import Coupon
 from tests.api import Caller
-from tests.factories import BusinessFactory, ChainFactory
+from tests.factories import BusinessFactory, ChainFactory, consent
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 PHONE = "+79161234567"
@@ -51,6 +52,7 @@ def test_from_the_till_to_the_owners_insight(clickhouse, sent_code):
     assert tokens["is_new"] is True
     me = Caller(f"Bearer {tokens['access']}")
     assert me.get("me/balance").json()["available"] == "0.00"
+    consent(Member.objects.get(phone=PHONE))
 
     # The bakery's till records a purchase; a repeat changes nothing.
     body = {

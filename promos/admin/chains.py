@@ -155,7 +155,7 @@ class CrossPromoChainAdmin(ScopedAdmin):
         target = chain.target_business.name
 
         def deed() -> str:
-            chains.propose(chain.pk, by=request.user)
+            chains.propose(chain.pk, by=request.user, at=timezone.now())
             self.log_change(request, chain, gettext("Proposed"))
             return gettext("“%(business)s” will see the proposal among its chains.") % {"business": target}
 

@@ -106,5 +106,5 @@ def agree_on_chains(*, owner: Member, now: datetime) -> None:
             defaults={**demo.terms, "exclude_target_customers_days": 7},
         )
         if created:
-            chains.propose(chain.pk, by=owner)
+            chains.propose(chain.pk, by=owner, at=accepted_at)
             chains.accept(chain.pk, by=owner, at=accepted_at)

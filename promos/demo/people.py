@@ -1,11 +1,14 @@
 """Invented first names and phones for the sample's anonymous cards, and the member to sign in as."""
 
+import hashlib
 import random
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
 
 from loyalty.models import Member
+from loyalty.services.consents import advertising, decide
+from loyalty.services.enrolment import enrol_cards
 from promos.models import Coupon, CrossPromoChain
 from promos.rules import in_holdout
 
@@ -22,6 +25,13 @@ FIRST_NAMES = """
 Ольга Павел Пётр Полина Роман Руслан Светлана Семён Сергей София Степан Таисия Тамара Татьяна
 Тимофей Ульяна Фёдор Элина Юлия Юрий Яна Ярослав
 """.split()  # noqa: SIM905  a hundred names read better as words
+
+
+def welcome(cards: list[str], *, at: datetime) -> None:
+    """Create the members of these cards; of ten, nine consent to advertising, so chains give them coupons."""
+    for card, member_id in enrol_cards(cards).items():
+        if hashlib.sha256(card.encode()).digest()[-1] % 10:
+            decide(member_id=member_id, granted=[advertising("inapp")], language="ru", ip=None, at=at)
 
 
 def name_members(generator: random.Random) -> int:

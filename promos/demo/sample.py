@@ -46,6 +46,17 @@ def write_small(path: Path) -> None:
         target.writelines(line for line in source if is_in_small(line.split(",", 2)[1]))
 
 
+def cards(path: Path) -> list[str]:
+    """Return the card numbers of a file of rows, each once."""
+    with (
+        gzip.open(path, "rt", encoding="utf-8")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8") as stream
+    ):
+        next(stream)
+        return sorted({line.split(",", 2)[1] for line in stream})
+
+
 def last_day(path: Path) -> date:
     """Return the programme's day of the latest purchase in the file; rows are sorted by time."""
     last = None

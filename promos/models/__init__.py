@@ -1,5 +1,6 @@
+from .assignment import ChainAssignment, ChainCostShare
 from .campaign import CampaignCoupon, CouponCampaign
-from .chain import ChainAssignment, CrossPromoChain
+from .chain import ChainVersion, CrossPromoChain
 from .coupon import Benefit, Coupon
 from .offer import Offer, OfferUse, OfferVersion
 from .quote import Quote
@@ -9,6 +10,8 @@ __all__ = [
     "Benefit",
     "CampaignCoupon",
     "ChainAssignment",
+    "ChainCostShare",
+    "ChainVersion",
     "Coupon",
     "CouponCampaign",
     "CrossPromoChain",

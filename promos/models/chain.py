@@ -1,5 +1,6 @@
 """Cross-promotion chains: a purchase at the source brings a coupon for the target."""
 
+import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -8,14 +9,26 @@ from django.utils.translation import gettext_lazy as _
 
 from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index, MoneyField, Record
+from svoykrug.db.triggers import Refuse, Trigger
 
 from .coupon import Benefit
 
+# A version is written once and answered once.
+DECIDED_ONCE = """
+    IF OLD.decision <> '' OR (OLD.id, OLD.created_at, OLD.chain_id, OLD.version, OLD.terms, OLD.proposed_by)
+        IS DISTINCT FROM (NEW.id, NEW.created_at, NEW.chain_id, NEW.version, NEW.terms, NEW.proposed_by)
+    THEN RAISE EXCEPTION 'Cannot change a decided version or the terms of one in chain_versions'; END IF;
+    RETURN NEW;
+"""
 PERCENT = [MinValueValidator(0), MaxValueValidator(100)]
 
 
 class CrossPromoChain(ChangingRecord):
-    """Terms both partners agreed to. It runs only while active, and only for purchases after acceptance."""
+    """Terms both partners agreed to. It runs only while active, and only for purchases after acceptance.
+
+    version    of the terms that stand in this row: in force, or of a draft the next to be proposed
+    paused_side  the side that may resume it
+    """
 
     class Status(models.TextChoices):
         DRAFT = "draft", _("draft")
@@ -23,6 +36,11 @@ class CrossPromoChain(ChangingRecord):
         ACTIVE = "active", _("active")
         PAUSED = "paused", _("paused")
         ENDED = "ended", _("ended")
+
+    class Side(models.TextChoices):
+        SOURCE = "source", _("source")
+        TARGET = "target", _("target")
+        PROGRAMME = "programme", _("programme")
 
     source_business = models.ForeignKey(
         "loyalty.Business",
@@ -42,6 +60,8 @@ class CrossPromoChain(ChangingRecord):
         null=True,
         blank=True,
         related_name="continued_by",
+        verbose_name=_("continues"),
+        help_text=_("Only a purchase that uses a coupon of that chain brings this one's."),
     )
     title = models.CharField(_("title"), max_length=120, blank=True)
 
@@ -68,6 +88,16 @@ class CrossPromoChain(ChangingRecord):
     )
     delay_hours = models.PositiveSmallIntegerField(_("delay, hours"), default=0)
 
+    budget_rub = MoneyField(
+        _("budget of discounts, ₽"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "Discounts count when coupons are redeemed. A spent budget stops new coupons; "
+            "those given stay valid."
+        ),
+    )
+    spent_rub = MoneyField(_("discounts given, ₽"), default=0, db_default=0, editable=False)
     total_limit = models.PositiveIntegerField(_("coupons in all, at most"), null=True, blank=True)
     daily_limit = models.PositiveIntegerField(_("coupons a day, at most"), null=True, blank=True)
     issued_count = models.PositiveIntegerField(_("coupons issued"), default=0, editable=False)
@@ -97,7 +127,11 @@ class CrossPromoChain(ChangingRecord):
         related_name="accepted_chains",
     )
     accepted_at = models.DateTimeField(_("accepted"), null=True, blank=True)
-    version = models.PositiveIntegerField(default=1, editable=False)
+    paused_side = models.CharField(
+        _("paused by"), max_length=9, choices=Side, blank=True, db_default="", default=""
+    )
+    resumed_at = models.DateTimeField(_("resumed"), null=True, blank=True)
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
 
     class Meta:
         db_table = "cross_promo_chains"
@@ -155,6 +189,8 @@ class CrossPromoChain(ChangingRecord):
             "coupon_min_amount",
             "coupon_valid_days",
             "delay_hours",
+            "budget_rub",
+            "spent_rub",
             "total_limit",
             "daily_limit",
             "issued_count",
@@ -165,6 +201,8 @@ class CrossPromoChain(ChangingRecord):
             "status",
             "accepted_by",
             "accepted_at",
+            "paused_side",
+            "resumed_at",
             "version",
         )
 
@@ -172,67 +210,69 @@ class CrossPromoChain(ChangingRecord):
         return self.title or f"{self.source_business} → {self.target_business}"
 
 
-class ChainAssignment(Record):
-    """A trigger of a chain for a member and the arm it fell into. `created_at` is the trigger's time.
+class ChainVersion(Record):
+    """Terms that one side proposed and the answer of the other. `created_at` is the proposal's time.
 
-    `skipped` counts members whom the chain leaves out because they already buy at the target;
-    they belong to neither arm.
+    terms     frozen, by the names of the chain's columns (promos/chain_terms.py)
+    decision  empty until the target answers; then it never changes
+    reason    of a decline
     """
 
-    class Arm(models.TextChoices):
-        TREATMENT = "treatment", _("coupon")
-        CONTROL = "control", _("hold-out")
-        SKIPPED = "skipped", _("already a customer")
+    class Decision(models.TextChoices):
+        ACCEPTED = "accepted", _("accepted")
+        DECLINED = "declined", _("declined")
 
-    chain = models.ForeignKey("CrossPromoChain", models.PROTECT, db_index=False, related_name="assignments")
-    member = models.ForeignKey(
+    chain = models.ForeignKey("CrossPromoChain", models.PROTECT, db_index=False, related_name="versions")
+    version = models.PositiveIntegerField(_("version"))
+    terms = models.JSONField(_("terms"))
+    proposed_by = models.ForeignKey(
         "loyalty.Member",
-        models.CASCADE,
-        db_column="user_id",
-        db_index=False,
-        related_name="chain_assignments",
-    )
-    trigger = models.ForeignKey(
-        "loyalty.Transaction",
         models.PROTECT,
-        db_column="trigger_id",
+        db_column="proposed_by",
         db_index=False,
-        related_name="chain_assignments",
+        related_name="proposed_chain_versions",
     )
-    arm = models.CharField(max_length=9, choices=Arm)
-    coupon = models.ForeignKey(
-        "Coupon", models.SET_NULL, db_index=False, null=True, blank=True, related_name="assignments"
-    )
-    converted = models.ForeignKey(
-        "loyalty.Transaction",
+    decision = models.CharField(_("decision"), max_length=8, choices=Decision, blank=True, default="")
+    decided_by = models.ForeignKey(
+        "loyalty.Member",
         models.PROTECT,
-        db_column="converted_id",
+        db_column="decided_by",
         db_index=False,
         null=True,
         blank=True,
-        related_name="conversions",
+        related_name="decided_chain_versions",
     )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
 
     class Meta:
-        db_table = "chain_assignments"
+        db_table = "chain_versions"
         constraints = [
-            models.UniqueConstraint(fields=["trigger", "chain"], name="idx_chain_assignments_trigger"),
+            models.UniqueConstraint(fields=["chain", "version"], name="idx_chain_versions_chain"),
+            models.UniqueConstraint(
+                fields=["chain"], condition=Q(decision=""), name="idx_chain_versions_open"
+            ),
             models.CheckConstraint(
-                name="chain_assignments_only_treatment_has_coupon",
-                condition=Q(arm="treatment") | Q(coupon__isnull=True, converted__isnull=True),
+                name="chain_versions_decided_by_a_person",
+                condition=Q(decision="", decided_by__isnull=True, decided_at__isnull=True)
+                | (~Q(decision="") & Q(decided_by__isnull=False, decided_at__isnull=False)),
             ),
         ]
         indexes = [
-            Index(fields=["chain", "created_at"], name="idx_chain_assignments_chain"),
-            Index(fields=["member", "chain"], name="idx_chain_assignments_user"),
-            Index(fields=["coupon"], condition=Q(coupon__isnull=False), name="idx_chain_assignments_coupon"),
+            Index(fields=["proposed_by"], name="idx_chain_versions_proposed"),
             Index(
-                fields=["converted"],
-                condition=Q(converted__isnull=False),
-                name="idx_chain_assignments_converted",
+                fields=["decided_by"],
+                condition=Q(decided_by__isnull=False),
+                name="idx_chain_versions_decided",
             ),
         ]
-        triggers = audited("chain_id", "user_id", "trigger_id", "arm", "coupon_id", "converted_id")
+        triggers = [
+            Trigger(
+                name="decided_once", when=pgtrigger.Before, operation=pgtrigger.Update, func=DECIDED_ONCE
+            ),
+            Refuse(name="kept", operation=pgtrigger.Delete),
+            *audited("chain_id", "version", "proposed_by", "decision", "decided_by", "decided_at", "reason"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.chain_id} {self.arm}"
+        return f"{self.chain_id} {self.version}"

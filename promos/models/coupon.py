@@ -64,6 +64,7 @@ class Coupon(ChangingRecord):
         related_name="coupons",
         verbose_name=_("chain"),
     )
+    chain_version = models.PositiveIntegerField(null=True, blank=True, editable=False)
     offer = models.ForeignKey(
         "Offer", models.PROTECT, db_index=False, null=True, blank=True, related_name="coupons"
     )
@@ -120,6 +121,7 @@ class Coupon(ChangingRecord):
             "user_id",
             "business_id",
             "chain_id",
+            "chain_version",
             "offer_id",
             "status",
             "benefit",

@@ -197,7 +197,7 @@ def _move(
     rules = accrual_rules(request=request, decision=decision, coupon=coupon, given=given, repaid=repaid)
     if coupon:
         checkout.coupons.redeem(coupon, transaction_id=key)
-        checkout.triggers.redeemed(coupon)
+        checkout.triggers.redeemed(coupon, transaction_id=key, discount=settled.by_coupon.discount, at=at)
     if not checkout.quoting:
         rules += _tier_and_invitation(checkout, request, account, tier, settled, key, at)
     chain_rules, issued = checkout.triggers.fire(request, transaction_id=key, tier=tier, at=at)

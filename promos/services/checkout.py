@@ -43,6 +43,7 @@ from . import chain_state, live_offers, offer_uses
 from .buying import buy
 from .chain_state import ChainState
 from .checks import check_request, differing_fields, fingerprint
+from .cost_shares import CostShares
 from .coupons import Coupons
 from .live_offers import LiveOffers
 from .offer_uses import OfferUses
@@ -205,7 +206,8 @@ class Checkout:
         self.uses = OfferUses(self.offers, self.coupons, recorded_at=self.at)
         self._load_further(purchases, refunded, members, since=min(times), until=max(times))
         state = ChainState([] if self.quoting else active, self._known(purchases), recorded_at=self.at)
-        self.triggers = Triggers(state, recorded_at=self.at)
+        shares = CostShares(() if self.quoting else self.coupons.by_code.values(), self.stored.values())
+        self.triggers = Triggers(state, shares, recorded_at=self.at)
 
     def _load_further(
         self,

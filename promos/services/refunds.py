@@ -162,6 +162,7 @@ def _move(
     )
     if gift:
         rules.append(rule("referral", applied=True, effect=-gift))
+    checkout.triggers.refunded(purchase, parts, refund_id=refund_id, at=at)
     if not left_after:
         if purchase.coupon_id:
             checkout.coupons.free(purchase.coupon_id, at=at)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from promos.services.checkout import record_many, record_purchase
 from promos.services.purchases import LineRefund, PurchaseRequest, RefundRequest, Status
 from promos.services.quotes import make_quote
-from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, MemberFactory, invite
+from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, agreeing, invite
 from tests.promos.requests import purchase
 from tests.prove import at_length
 
@@ -82,7 +82,7 @@ def scene(settings):
     shop = BusinessFactory(requires_presence_code=False, no_earn_categories=["tobacco"])
     slow = BusinessFactory(requires_presence_code=False, pending_days=3)
     ChainFactory(source_business=shop, target_business=slow, total_limit=2)
-    members = [MemberFactory() for _ in range(3)]
+    members = [agreeing() for _ in range(3)]
     invite(members[0], members[1])
     invite(members[0], members[2])
     for number, member in enumerate(members):

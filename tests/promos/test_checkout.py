@@ -19,7 +19,7 @@ from loyalty.services.accounts import LOTS_OF_PURCHASES
 from promos.models import Coupon
 from promos.services.checkout import record_many, record_purchase, record_refund
 from svoykrug.db.models import uuid7
-from tests.factories import NOON, BusinessFactory, ChainFactory, MemberFactory, give_bonuses
+from tests.factories import NOON, BusinessFactory, ChainFactory, MemberFactory, agreeing, give_bonuses
 from tests.promos.requests import entries_of, purchase, refund
 
 pytestmark = pytest.mark.django_db
@@ -175,7 +175,7 @@ def test_many_and_one_give_the_same_results():
         ]
 
     def play(group):
-        business, member, target = BusinessFactory(), MemberFactory(), BusinessFactory()
+        business, member, target = BusinessFactory(), agreeing(), BusinessFactory()
         ChainFactory(source_business=business, target_business=target)
         requests = story(business, member, target)
         for start in range(0, len(requests), group):
@@ -249,7 +249,7 @@ def test_a_refund_finds_its_purchase_and_reads_no_table_of_the_ledger_whole(memb
 
 @pytest.mark.parametrize("chains", [0, 1])
 def test_the_number_of_statements_does_not_grow_with_the_batch(business, chains):
-    members = [MemberFactory() for _ in range(50)]
+    members = [agreeing() for _ in range(50)]
     for _chain in range(chains):
         ChainFactory(source_business=business)
 

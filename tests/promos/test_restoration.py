@@ -21,6 +21,7 @@ from tests.factories import (
     ChainFactory,
     CouponFactory,
     MemberFactory,
+    consent,
     give_bonuses,
 )
 from tests.promos.requests import days, entries_of, give_back, lots_of, purchase, refund, spend
@@ -320,6 +321,7 @@ class TestCoupon:
 
     def test_the_conversion_of_its_chain_is_undone(self, member, business):
         chain = ChainFactory(source_business=business)
+        consent(member)
         record_purchase(purchase(member, business), at=NOON)
         coupon = Coupon.objects.get()
         target = chain.target_business

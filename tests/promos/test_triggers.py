@@ -11,7 +11,7 @@ from promos.models import ChainAssignment, Coupon
 from promos.rules import in_holdout
 from promos.services.checkout import record_many, record_purchase
 from promos.services.purchases import Status
-from tests.factories import NOON, ChainFactory, CouponFactory, MemberFactory
+from tests.factories import NOON, ChainFactory, CouponFactory, agreeing
 from tests.promos.requests import purchase
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +64,10 @@ class TestCoupon:
 
 
 class TestChain:
+    @pytest.fixture
+    def member(self):
+        return agreeing()
+
     def test_a_trigger_issues_a_coupon_for_the_target(self, member):
         chain = ChainFactory(trigger_min_amount=D(500))
 
@@ -134,7 +138,7 @@ class TestChain:
 
     def test_the_hold_out_gets_no_coupon_and_is_stable(self, business):
         chain = ChainFactory(source_business=business, holdout_percent=D("50"))
-        members = [MemberFactory() for _ in range(20)]
+        members = [agreeing() for _ in range(20)]
 
         record_many([purchase(m, business, f"P{n}") for n, m in enumerate(members)], at=NOON)
 
@@ -147,7 +151,7 @@ class TestChain:
     def test_nothing_tells_the_hold_out_or_a_customer_of_the_target(self, business):
         ChainFactory(source_business=business, holdout_percent=D("100"))
         skipping = ChainFactory(source_business=business)
-        member = MemberFactory()
+        member = agreeing()
         record_purchase(purchase(member, skipping.target_business, "T"), at=NOON)
 
         for external_id in ("1", "2"):
@@ -159,7 +163,7 @@ class TestChain:
     def test_the_total_limit_is_exact(self, business):
         chain = ChainFactory(source_business=business, total_limit=2)
 
-        record_many([purchase(MemberFactory(), business, f"P{n}") for n in range(5)], at=NOON)
+        record_many([purchase(agreeing(), business, f"P{n}") for n in range(5)], at=NOON)
 
         chain.refresh_from_db()
         assert (Coupon.objects.count(), chain.issued_count) == (2, 2)

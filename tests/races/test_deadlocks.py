@@ -18,7 +18,7 @@ from promos.services.purchases import PurchaseRequest, RefundRequest
 from promos.services.quotes import make_quote
 from svoykrug.db.models import uuid7
 from svoykrug.errors import DomainError
-from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, MemberFactory, invite
+from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, agreeing, invite
 from tests.model.stored import balances
 from tests.prove import at_length
 
@@ -91,7 +91,7 @@ class Till:
 
 def tills(seconds):
     """Members who invite one another crosswise, shops of two kinds, and a chain with a limit."""
-    members = [MemberFactory() for _ in range(24)]
+    members = [agreeing() for _ in range(24)]
     for inviter, newcomer in zip(members[:6], members[6:12], strict=True):
         invite(inviter, newcomer)
     for inviter, newcomer in zip(members[18:], members[12:18], strict=True):

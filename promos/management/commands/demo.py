@@ -62,6 +62,7 @@ class Command(BaseCommand):
             if scale == "small":
                 path = Path(folder) / _file_name(scale)
                 sample.write_small(path)
+            people.welcome(sample.cards(path), at=started_at)
             self._import(path, started_at)
         self._finish(started_at)
         self._carry_to_analytics()

@@ -11,7 +11,7 @@ from loyalty.services.api_keys import create_api_key, revoke_api_key
 from loyalty.services.sessions import open_session
 from promos.models import Coupon
 from tests.api import Caller, refusal
-from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory
+from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory, agreeing, consent
 
 NOWHERE = "01900000-0000-7000-8000-000000000000"
 pytestmark = pytest.mark.django_db
@@ -50,6 +50,7 @@ def test_purchase_is_recorded_and_explained(till, member, business):
 
 
 def test_repeat_answers_200_with_the_same_body_whatever_came_since(till, member, business):
+    consent(member)
     ChainFactory(source_business=business, accepted_at=timezone.now() - timedelta(days=1))
     first = till.post("transactions", body(member))
     till.post("transactions", body(member, "1002"))
@@ -197,6 +198,7 @@ def test_lines_are_kept_as_sent(till, member):
 
 def test_coupon_of_a_chain_travels_from_one_till_to_another(till, member, business):
     target = BusinessFactory()
+    consent(member)
     ChainFactory(
         source_business=business, target_business=target, accepted_at=timezone.now() - timedelta(days=1)
     )
@@ -275,7 +277,7 @@ def test_purchase_is_read_by_its_business_alone(till, member):
 def test_list_costs_a_fixed_number_of_queries(till, business, rows, django_assert_num_queries):
     ChainFactory(source_business=business, accepted_at=timezone.now() - timedelta(days=1))
     for number in range(rows):
-        till.post("transactions", body(MemberFactory(), str(number)))
+        till.post("transactions", body(agreeing(), str(number)))
 
     with django_assert_num_queries(3):  # the key, the purchases, their coupons with the businesses
         results = till.get("transactions").json()["results"]
