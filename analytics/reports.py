@@ -100,7 +100,7 @@ def rfm(request: HttpRequest, scope: Scope) -> dict[str, Any]:
         "segments": segment_choices(picture, segment),
         "cuts": rfm_cuts(businesses),
         "page": page,
-        "lines": member_lines(page.rows, for_partners=not scope.is_programme),
+        "lines": member_lines(page.rows, partners=businesses),
         "page_number": page_number,
         "pages": max(1, -(-page.total // PAGE)),
     }

@@ -1,6 +1,6 @@
 """The RFM page's lines and cells in plain values, masked where partners look."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from loyalty.errors import InvalidPhone, MemberNotFound
 from loyalty.models import Member
 from loyalty.phones import normalise_phone, readable_phone
 from loyalty.selectors import find_member
+from loyalty.services.consents import may_see_person
 from loyalty.templatetags.money import percent
 
 SCORES = (5, 4, 3, 2, 1)
@@ -117,10 +118,22 @@ def segment_choices(picture: RfmMap, chosen: str) -> list[SegmentChoice]:
     return choices
 
 
-def member_lines(rows: Sequence[RfmRow], *, for_partners: bool) -> list[MemberLine]:
-    """Join the rows of a page with their members, in one query."""
+def member_lines(rows: Sequence[RfmRow], *, partners: Collection[UUID] | None) -> list[MemberLine]:
+    """Join the rows of a page with their members, in one query and one about consents.
+
+    partners  who reads: they see a member as each agreed to be known to them; None: the programme
+    """
     members = Member.objects.in_bulk([row.member_id for row in rows])
-    return [_line(row, members.get(row.member_id), for_partners) for row in rows]
+    known = members.keys() if partners is None else may_see_person(members.keys(), *partners)
+    return [
+        _line(
+            row,
+            members.get(row.member_id),
+            in_full=row.member_id in known,
+            with_page=partners is None,
+        )
+        for row in rows
+    ]
 
 
 def found_member(sought: str) -> dict[str, Any]:
@@ -129,12 +142,12 @@ def found_member(sought: str) -> dict[str, Any]:
     if member is None:
         return {"member": None}
     row = member_segment(member.pk)
-    line = _line(row, member, for_partners=False) if row else None
+    line = _line(row, member, in_full=True, with_page=True) if row else None
     return {
         "member": member,
         "line": line,
         "advice": ADVICE[line.segment] if line else "",
-        "contact": _contact(member, for_partners=False),
+        "contact": _contact(member, in_full=True),
     }
 
 
@@ -149,24 +162,24 @@ def _by_card_or_phone(sought: str) -> Member | None:
         return None
 
 
-def _line(row: RfmRow, member: Member | None, for_partners: bool) -> MemberLine:
+def _line(row: RfmRow, member: Member | None, *, in_full: bool, with_page: bool) -> MemberLine:
     if member is None or member.anonymised_at:
         # The snapshot is of last night; the person may have left since.
         name, contact = gettext("Has left the circle"), ""
     else:
-        name = member.first_name if for_partners else member.get_full_name()
-        name, contact = name or gettext("Without a name"), _contact(member, for_partners)
+        name = member.get_full_name() if in_full else member.first_name
+        name, contact = name or gettext("Without a name"), _contact(member, in_full=in_full)
     return MemberLine(
         name=name,
         contact=contact,
         row=row,
         segment=Segment(row.segment),
-        member_id=None if for_partners or member is None else row.member_id,
+        member_id=row.member_id if with_page and member else None,
     )
 
 
-def _contact(member: Member, for_partners: bool) -> str:
+def _contact(member: Member, *, in_full: bool) -> str:
     if member.phone:
-        return member.masked_phone if for_partners else readable_phone(member.phone)
+        return readable_phone(member.phone) if in_full else member.masked_phone
     card = member.card_number or ""
-    return f"•••• {card[-4:]}" if for_partners and len(card) > 4 else card
+    return card if in_full or len(card) <= 4 else f"•••• {card[-4:]}"

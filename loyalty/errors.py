@@ -97,6 +97,19 @@ class CodeNotDelivered(DomainError):
     status = 503
 
 
+class ConsentRequired(DomainError):
+    """Nobody joins without consent to processing. The code was right and is not spent."""
+
+    code = "consent_required"
+
+
+class ConsentNotWithdrawn(DomainError):
+    """Without consent to processing there is no membership: withdrawing it is leaving."""
+
+    code = "consent_needed_by_membership"
+    status = 409
+
+
 class TooManyRequests(DomainError):
     code = "throttled"
     status = 429

@@ -193,6 +193,8 @@ AMOUNT_LIMIT_RUB = Decimal(env.str("AMOUNT_LIMIT_RUB", default="99999999.99"))
 
 # --- Sign-in by phone code -----------------------------------------------------------------------
 OTP_LIFETIME_SECONDS = env.int("OTP_LIFETIME_SECONDS", default=300)
+# How much longer the code of a newcomer lives, who has texts of consents to read first.
+OTP_READING_SECONDS = env.int("OTP_READING_SECONDS", default=900)
 OTP_TRIES = env.int("OTP_TRIES", default=5)
 # Codes asked for by one phone in 15 minutes and in a day, by one address and by all in an hour.
 OTP_REQUESTS_PER_PHONE = env.int("OTP_REQUESTS_PER_PHONE", default=5)

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.test import Client
 
+# What nobody joins without.
+JOINING = {"consents": {"processing": True}}
 PROBLEM = "application/problem+json"
 
 
@@ -23,10 +25,15 @@ class Caller:
         return self.client.get(f"/api/v1/{path}", query, headers=self.headers)
 
     def post(self, path: str, body: Any, content_type: str = "application/json", **headers: str) -> Any:
+        return self.send("POST", path, body, content_type, **headers)
+
+    def send(
+        self, method: str, path: str, body: Any, content_type: str = "application/json", **headers: str
+    ) -> Any:
         raw = body if isinstance(body, str | bytes) else json.dumps(body)
         # Not client.post(): that one would recode the body to the charset named.
         return self.client.generic(
-            "POST", f"/api/v1/{path}", raw, content_type=content_type, headers=self.headers | headers
+            method, f"/api/v1/{path}", raw, content_type=content_type, headers=self.headers | headers
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import factory
 
 from loyalty.models import BonusLot, Business, Consent, Member, Referral, StaffMembership, StatusTier
-from loyalty.services.consents import Subject, decide
+from loyalty.services.consents import PROCESSING, Choice, Subject, decide
 from loyalty.services.ledger import open_ledger
 from promos.models import Coupon, CouponCampaign, CrossPromoChain, Offer
 from promos.rules import new_code
@@ -16,6 +16,7 @@ from svoykrug.db.sql import Write
 
 NOON = datetime(2026, 6, 15, 9, 0, tzinfo=UTC)  # 12:00 in Moscow, a Monday
 DOUBLE = {"kind": "multiplier", "value": "2"}
+JOINING = Choice(granted=frozenset([PROCESSING]))  # what nobody joins without
 
 
 class BusinessFactory(factory.django.DjangoModelFactory):
@@ -117,8 +118,8 @@ def consent(
     about = Subject(
         purpose, channel if purpose == Consent.Purpose.ADVERTISING else "", partner.pk if partner else None
     )
-    said = {"granted" if granted else "withdrawn": [about]}
-    decide(member_id=member.pk, **said, language="ru", ip=None, at=at)
+    choice = Choice(**{"granted" if granted else "withdrawn": frozenset([about])})
+    decide(choice, member_id=member.pk, language="ru", ip=None, at=at)
 
 
 def agreeing(**fields: Any) -> Member:

@@ -13,11 +13,10 @@ from django.test import Client
 from django.utils import timezone
 
 from analytics.selectors import member_segment, win_win_matrix
-from loyalty.models import Member
 from loyalty.services.api_keys import create_api_key
 from promos.models import Coupon
 from tests.api import Caller
-from tests.factories import BusinessFactory, ChainFactory, consent
+from tests.factories import BusinessFactory, ChainFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 PHONE = "+79161234567"
@@ -48,11 +47,13 @@ def test_from_the_till_to_the_owners_insight(clickhouse, sent_code):
     # The member joins by a phone code and has nothing yet.
     stranger = Caller()
     assert stranger.post("auth/otp", {"phone": PHONE}).status_code == 202
-    tokens = stranger.post("auth/token", {"phone": PHONE, "code": sent_code(PHONE)}).json()
+    consents = {"processing": True, "advertising": {"inapp": True}}
+    tokens = stranger.post(
+        "auth/token", {"phone": PHONE, "code": sent_code(PHONE), "consents": consents}
+    ).json()
     assert tokens["is_new"] is True
     me = Caller(f"Bearer {tokens['access']}")
     assert me.get("me/balance").json()["available"] == "0.00"
-    consent(Member.objects.get(phone=PHONE))
 
     # The bakery's till records a purchase; a repeat changes nothing.
     body = {

@@ -26,6 +26,9 @@ from svoykrug.admin import OWNERS, ScopedAdmin, UncountedAdmin, staff_scope
 from svoykrug.history import moment
 from svoykrug.money import ZERO
 
+from . import persons
+from .persons import PersonsAdmin
+
 # Roles are memberships of staff: Django's groups would promise permissions that nobody asks about.
 admin.site.unregister(Group)
 
@@ -64,8 +67,9 @@ class TierChangeInline(TabularInline):
 
 
 @admin.register(Member)
-class MemberAdmin(UncountedAdmin):
-    """Partners see who bought at or holds a coupon of their business: first name and masked phone."""
+class MemberAdmin(PersonsAdmin, UncountedAdmin):
+    """Partners see who bought at or holds a coupon of their business: first name and masked phone,
+    and the whole of both where the member agreed to that."""
 
     # No member belongs to a business: who serves one sees no history of theirs.
     business_paths = ()
@@ -78,6 +82,9 @@ class MemberAdmin(UncountedAdmin):
     list_select_related = ("status_tier",)
     sortable_by = ()
     shared_fields = ("who", "masked", "card_number", "status_tier", "joined")
+
+    def person(self, row: Any) -> Member:
+        return row
 
     def narrow(self, rows: QuerySet[Member], businesses: frozenset[UUID]) -> QuerySet[Member]:
         at_them = {"member": OuterRef("pk"), "business__in": businesses}
@@ -120,13 +127,13 @@ class MemberAdmin(UncountedAdmin):
         phones = staff_scope(request.user).is_programme
         return queryset.filter(pk__in=members_called(term, phones=phones).values("pk")), False
 
-    @admin.display(description=_("first name"))
+    @admin.display(description=_("name"))
     def who(self, member: Member) -> str:
-        return member.first_name or "—"
+        return persons.name(member) or "—"
 
     @admin.display(description=_("phone"))
     def masked(self, member: Member) -> str:
-        return member.masked_phone or "—"
+        return persons.phone(member) or "—"
 
     @admin.display(description=_("joined"))
     def joined(self, member: Member) -> str:

@@ -23,7 +23,9 @@ from promos.wording import explained
 from svoykrug.admin import EVERYONE, ReadOnlyAdmin, UncountedAdmin, staff_scope
 from svoykrug.history import moment
 
+from . import persons
 from .people import members_called
+from .persons import PersonsAdmin
 
 
 class OwnBusinessFilter(admin.SimpleListFilter):
@@ -45,7 +47,7 @@ class OwnBusinessFilter(admin.SimpleListFilter):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(UncountedAdmin):
+class TransactionAdmin(PersonsAdmin, UncountedAdmin):
     view_roles = EVERYONE
     meaning = _(
         "Every purchase and refund, newest first. They are never changed: a refund is a row of its own."
@@ -88,11 +90,11 @@ class TransactionAdmin(UncountedAdmin):
 
     @admin.display(description=_("member"))
     def who(self, row: Transaction) -> str:
-        return str(row.member)
+        return persons.name(row.member) or str(row.member)
 
     @admin.display(description=_("phone"))
     def masked(self, row: Transaction) -> str:
-        return row.member.masked_phone or "—"
+        return persons.phone(row.member) or "—"
 
     @admin.display(description=_("amount"))
     def sum(self, row: Transaction) -> str:
@@ -203,4 +205,4 @@ class ParkedRefundAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("member"))
     def who(self, row: ParkedRefund) -> str:
-        return str(row.member)
+        return persons.name(row.member) or str(row.member)

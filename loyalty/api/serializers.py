@@ -4,8 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from loyalty.models import BonusEntry, TierChange
+from loyalty.models import BonusEntry, Business, Consent, TierChange
+from loyalty.services.consents import CHANNELS, PROCESSING, Choice, Subject, advertising, handover
 from svoykrug.serializers import MomentField, MoneyOut, StrictSerializer
+
+MOST_PARTNERS = 200
 
 
 class OtpIn(StrictSerializer):
@@ -16,6 +19,80 @@ class OtpOut(serializers.Serializer[Any]):
     expires_in = serializers.IntegerField(help_text="Seconds the code lives.")
 
 
+class ChannelsIn(StrictSerializer):
+    """Advertising by channel: true gives, false withdraws, what is not named stays."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {channel: serializers.BooleanField(required=False) for channel in CHANNELS}
+
+
+class PartnerConsentsIn(StrictSerializer):
+    partner = serializers.SlugRelatedField(
+        slug_field="code",
+        queryset=Business.objects.filter(is_programme=False),
+        help_text="The code of the business.",
+    )
+    advertising = ChannelsIn(required=False, help_text="Stands above what is said for the whole circle.")
+    handover = serializers.BooleanField(
+        required=False, help_text="Whether the partner sees last name and full phone."
+    )
+
+
+class ConsentsIn(StrictSerializer):
+    """What the member decides, having read the current texts; what is not named stays as it is."""
+
+    processing = serializers.BooleanField(
+        required=False, help_text="Needed to join; ends with membership, so false is refused."
+    )
+    advertising = ChannelsIn(required=False)
+    partners = PartnerConsentsIn(many=True, required=False, max_length=MOST_PARTNERS)
+
+
+def as_choice(said: dict[str, Any]) -> Choice:
+    decided: dict[Subject, bool] = {}
+    if "processing" in said:
+        decided[PROCESSING] = said["processing"]
+    for channel, yes in said.get("advertising", {}).items():
+        decided[advertising(channel)] = yes
+    for one in said.get("partners", ()):
+        partner_id = one["partner"].pk
+        for channel, yes in one.get("advertising", {}).items():
+            decided[advertising(channel, partner_id)] = yes
+        if "handover" in one:
+            decided[handover(partner_id)] = one["handover"]
+    return Choice(
+        granted=frozenset(subject for subject, yes in decided.items() if yes),
+        withdrawn=frozenset(subject for subject, yes in decided.items() if not yes),
+    )
+
+
+class ChannelsOut(serializers.Serializer[Any]):
+    def get_fields(self) -> dict[str, Any]:
+        return {channel: serializers.BooleanField() for channel in CHANNELS}
+
+
+class PartnerConsentsOut(serializers.Serializer[Any]):
+    partner = serializers.CharField(help_text="The code of the business.")
+    name = serializers.CharField()
+    advertising = ChannelsOut(help_text="What holds for this partner.")
+    handover = serializers.BooleanField()
+
+
+class ConsentTextOut(serializers.Serializer[Any]):
+    purpose = serializers.ChoiceField(choices=Consent.Purpose.choices)
+    version = serializers.CharField()
+    url = serializers.URLField(help_text="To show before the member decides.")
+
+
+class ConsentsOut(serializers.Serializer[Any]):
+    """What the member consents to now."""
+
+    processing = serializers.BooleanField()
+    advertising = ChannelsOut(help_text="For the whole circle.")
+    partners = PartnerConsentsOut(many=True, help_text="Those the member decided about apart.")
+    texts = ConsentTextOut(many=True)
+
+
 class TokenIn(StrictSerializer):
     phone = serializers.CharField(max_length=40)
     code = serializers.RegexField(r"^\s*[0-9]{6}\s*$", help_text="The six digits sent to the phone.")
@@ -24,6 +101,7 @@ class TokenIn(StrictSerializer):
         required=False,
         help_text="An inviter's code, in any case; one that nobody has is ignored.",
     )
+    consents = ConsentsIn(required=False, help_text="An unknown phone joins with `processing: true` only.")
 
 
 class TokensOut(serializers.Serializer[Any]):

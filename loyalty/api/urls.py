@@ -14,5 +14,6 @@ urlpatterns = [
     path("me/code", views.CodeView.as_view()),
     path("me/tier", views.TierView.as_view()),
     path("me/referral", views.ReferralView.as_view()),
+    path("me/consents", views.ConsentsView.as_view()),
     path("me/entries", views.EntriesView.as_view()),
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 from rest_framework import status
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import AllowAny
@@ -17,6 +18,8 @@ from loyalty.api.authentication import ApiKeyAuthentication, IsMember, MemberTok
 from loyalty.api.serializers import (
     BalanceOut,
     CodeOut,
+    ConsentsIn,
+    ConsentsOut,
     EntryOut,
     ListQuery,
     MeOut,
@@ -28,10 +31,21 @@ from loyalty.api.serializers import (
     SignedInOut,
     TokenIn,
     TokensOut,
+    as_choice,
 )
+from loyalty.consent_texts import consent_text
 from loyalty.invitations import invitations, reward_terms
-from loyalty.models import BonusEntry
+from loyalty.models import BonusEntry, Business, Consent
 from loyalty.selectors import tier_history, tier_progress, wallet
+from loyalty.services.consents import (
+    CHANNELS,
+    PROCESSING,
+    advertising,
+    allows,
+    decide,
+    decisions,
+    handover,
+)
 from loyalty.services.otp import request_code, verify_code
 from loyalty.services.presence import issue_code
 from loyalty.services.sessions import close_session, open_session, refresh_session
@@ -70,6 +84,8 @@ class TokenView(OpenView):
     @describe(
         operation_id="sign_in",
         summary="Exchange the code for tokens; an unknown phone joins",
+        description="An unknown phone that did not agree to processing is answered `consent_required`: show "
+        "the texts and send the same code again, it goes on working for 15 minutes.",
         request=TokenIn,
         answers={200: SignedInOut},
         problems=(400, 401, 415, 429, 503),
@@ -77,8 +93,9 @@ class TokenView(OpenView):
     def post(self, request: Request) -> Response:
         asked = TokenIn(data=request.data)
         asked.is_valid(raise_exception=True)
-        at, ip = timezone.now(), client_address(request)
-        member, is_new = verify_code(**asked.validated_data, ip=ip, at=at)
+        at, ip, said = timezone.now(), client_address(request), dict(asked.validated_data)
+        consents = as_choice(said.pop("consents", {}))
+        member, is_new = verify_code(**said, consents=consents, ip=ip, at=at)
         tokens = open_session(member, at=at, ip=ip, user_agent=user_agent(request))
         return Response(
             SignedInOut({"access": tokens.access, "refresh": tokens.refresh, "is_new": is_new}).data
@@ -183,6 +200,70 @@ class ReferralView(MemberView):
 def _values(row: Any) -> dict[str, Any]:
     """Return the fields of a dataclass as they are; `asdict` would copy the models within."""
     return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
+class ConsentsView(MemberView):
+    @describe(
+        operation_id="my_consents",
+        summary="What the member consents to, and the texts in force",
+        answers={200: ConsentsOut},
+        problems=(401, 403),
+        auth=MEMBER,
+    )
+    def get(self, request: Request) -> Response:
+        return Response(ConsentsOut(_consents(request)).data)
+
+    @describe(
+        operation_id="decide_consents",
+        summary="Give or withdraw consents",
+        description="Acts at once. Withdrawing a channel for the circle withdraws it for each partner "
+        "allowed apart. Consent to processing ends with membership: `409 consent_needed_by_membership`.",
+        request=ConsentsIn,
+        answers={200: ConsentsOut},
+        problems=(400, 401, 403, 409, 415),
+        auth=MEMBER,
+    )
+    def put(self, request: Request) -> Response:
+        asked = ConsentsIn(data=request.data)
+        asked.is_valid(raise_exception=True)
+        decide(
+            as_choice(asked.validated_data),
+            member_id=request.user.pk,
+            language=get_language() or "en",
+            ip=client_address(request),
+            at=timezone.now(),
+        )
+        return Response(ConsentsOut(_consents(request)).data)
+
+
+def _consents(request: Request) -> dict[str, Any]:
+    said = {subject: row.granted for subject, row in decisions(request.user.pk).items()}
+    spoken_of = Business.objects.filter(pk__in={subject.partner_id for subject in said} - {None})
+    language = get_language() or "en"
+    return {
+        "processing": allows(said, PROCESSING),
+        "advertising": {channel: allows(said, advertising(channel)) for channel in CHANNELS},
+        "partners": [
+            {
+                "partner": partner.code,
+                "name": partner.name,
+                "advertising": {c: allows(said, advertising(c, partner.pk)) for c in CHANNELS},
+                "handover": allows(said, handover(partner.pk)),
+            }
+            for partner in spoken_of.order_by("name")
+        ],
+        "texts": [
+            {
+                "purpose": purpose,
+                "version": text.version,
+                "url": request.build_absolute_uri(
+                    reverse("consent-text", args=[text.version, purpose, text.language])
+                ),
+            }
+            for purpose in Consent.Purpose.values
+            for text in [consent_text(purpose, language)]
+        ],
+    }
 
 
 class CodeView(MemberView):

@@ -69,6 +69,9 @@ class Member(AbstractBaseUser, ChangingRecord):
     is_active = models.BooleanField(_("active"), default=True)
     anonymised_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    # Of a page of the admin: whether the member was handed over to whoever reads it.
+    is_known_to_reader = False
+
     objects = MemberManager()
 
     USERNAME_FIELD = "phone"

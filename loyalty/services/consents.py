@@ -4,14 +4,16 @@ Rule: specification, rules.md, "Consent and messages". The decision recorded las
 advertising, one about a partner stands above the one about the whole circle.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db.transaction import atomic
+from django.utils.translation import gettext as _
 
 from loyalty.consent_texts import consent_text
+from loyalty.errors import ConsentNotWithdrawn
 from loyalty.locks import lock_members
 from loyalty.models import Consent, Notification
 from svoykrug.db.sql import read
@@ -34,9 +36,9 @@ _MEMBERS_WHO_AGREED = f"""
 """  # noqa: S608  our own text
 _MEMBERS_HANDED_OVER = """
     SELECT user_id FROM (
-        SELECT DISTINCT ON (user_id) user_id, granted FROM consents
-        WHERE user_id = ANY(%s::uuid[]) AND purpose = 'handover' AND partner_id = %s
-        ORDER BY user_id, id DESC
+        SELECT DISTINCT ON (user_id, partner_id) user_id, granted FROM consents
+        WHERE user_id = ANY(%s::uuid[]) AND purpose = 'handover' AND partner_id = ANY(%s::uuid[])
+        ORDER BY user_id, partner_id, id DESC
     ) latest WHERE granted
 """
 
@@ -55,8 +57,16 @@ class Subject:
         return Subject(self.purpose, self.channel)
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a member decides at once; of what is not named nothing changes."""
+
+    granted: frozenset[Subject] = frozenset()
+    withdrawn: frozenset[Subject] = frozenset()
+
+
 PROCESSING = Subject(Consent.Purpose.PROCESSING)
-CHANNELS = tuple(Notification.Channel.values)
+CHANNELS: tuple[str, ...] = tuple(Notification.Channel.values)
 
 
 def advertising(channel: str, partner_id: UUID | None = None) -> Subject:
@@ -76,9 +86,9 @@ def may_advertise(member_ids: Collection[UUID], *, channel: str, partner_id: UUI
     return {member_id for (member_id,) in rows}
 
 
-def may_see_person(member_ids: Collection[UUID], partner_id: UUID) -> set[UUID]:
-    """Return those of the members whose last name and full phone the partner may see now."""
-    [rows] = read((_MEMBERS_HANDED_OVER, [list(member_ids), partner_id]))
+def may_see_person(member_ids: Collection[UUID], *partner_ids: UUID) -> set[UUID]:
+    """Return those of the members whose last name and full phone one of the partners may see now."""
+    [rows] = read((_MEMBERS_HANDED_OVER, [list(member_ids), list(partner_ids)]))
     return {member_id for (member_id,) in rows}
 
 
@@ -92,39 +102,51 @@ def decisions(member_id: UUID) -> dict[Subject, Consent]:
     return {Subject(row.purpose, row.channel, row.partner_id): row for row in latest}
 
 
+def allows(said: Mapping[Subject, bool], subject: Subject) -> bool:
+    """Return what holds for a subject: of a partner nobody spoke of, what holds for the circle."""
+    of_circle = said.get(subject.of_everybody, False) if subject.partner_id else False
+    return said.get(subject, of_circle)
+
+
 @atomic
-def decide(
-    *,
-    member_id: UUID,
-    granted: Iterable[Subject] = (),
-    withdrawn: Iterable[Subject] = (),
-    language: str,
-    ip: str | None,
-    at: datetime,
-) -> int:
+def decide(choice: Choice, *, member_id: UUID, language: str, ip: str | None, at: datetime) -> int:
     """Record what the member decides; returns how many decisions were new.
 
     What is so already is not recorded again. Whoever withdraws a channel for the whole circle
     withdraws it for every partner allowed apart: a no means no.
 
-    ip  null where no page was open, such as at the counter
+    language  of the texts that the member could read
+    ip        null where no page was open, such as at the counter
 
+    Raises ConsentNotWithdrawn for processing: withdrawing that is leaving the programme.
     Locks the member: without it a partner allowed at the same moment would outlive that no.
     """
+    if PROCESSING in choice.withdrawn:
+        raise ConsentNotWithdrawn(
+            _("Without consent to processing there is nobody to give bonuses to: it ends with membership."),
+            field="processing",
+        )
     lock_members([member_id])
     now = {subject: row.granted for subject, row in decisions(member_id).items()}
-    wanted = dict.fromkeys(granted, True) | dict.fromkeys(withdrawn, False)
-    refused = {subject for subject, yes in wanted.items() if not yes and now.get(subject)}
+    wanted = dict.fromkeys(choice.granted, True) | dict.fromkeys(choice.withdrawn, False)
+    refused = {subject for subject in choice.withdrawn if now.get(subject)}
     wanted = {subject: False for subject in now if subject.of_everybody in refused} | wanted
-    after = now | wanted
+    # Compared with what will hold for the circle, so that a partner's own yes or no is not lost in it.
+    after = now | {subject: yes for subject, yes in wanted.items() if subject.partner_id is None}
     new = [
         _row(member_id, subject, granted=yes, language=language, ip=ip, at=at)
         for subject, yes in wanted.items()
-        # About a partner nobody spoke of, what holds for the circle holds already.
-        if now.get(subject, after.get(subject.of_everybody, False) if subject.partner_id else False) != yes
+        if allows(now if subject.partner_id is None else after, subject) != yes
     ]
     Consent.objects.bulk_create(new)
     return len(new)
+
+
+def stop_advertising(*, member_id: UUID, language: str, ip: str | None, at: datetime) -> int:
+    """Withdraw advertising on every channel, for the circle and for each partner."""
+    advertised = {s for s in decisions(member_id) if s.purpose == Consent.Purpose.ADVERTISING}
+    choice = Choice(withdrawn=frozenset(advertised))
+    return decide(choice, member_id=member_id, language=language, ip=ip, at=at)
 
 
 def _row(

@@ -1,13 +1,14 @@
 """Invented first names and phones for the sample's anonymous cards, and the member to sign in as."""
 
-import hashlib
 import random
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import Count, Q
 
-from loyalty.models import Member
-from loyalty.services.consents import advertising, decide
+from loyalty.consent_texts import consent_text
+from loyalty.models import Consent, Member
+from loyalty.services.consents import CHANNELS
 from loyalty.services.enrolment import enrol_cards
 from promos.models import Coupon, CrossPromoChain
 from promos.rules import in_holdout
@@ -15,7 +16,10 @@ from promos.rules import in_holdout
 from .coalition import SHOWN_BUSINESS
 
 MEMBER_PHONE = "+79000000010"
-SHARE_WITH_PHONE = 0.6
+SHARE_WITH_PHONE = 0.9
+# Of those with a phone: some 80 % of all.
+SHARE_WITH_ADVERTISING = 0.9
+CONSENT_SEED = 20091201
 FIRST_NAMES = """
 Александр Алексей Алина Алиса Алла Анастасия Андрей Анна Антон Арина Артём Борис Вадим Валентина
 Валерия Варвара Василий Вера Вероника Виктор Виктория Виталий Владимир Галина Георгий Глеб Григорий
@@ -27,11 +31,13 @@ FIRST_NAMES = """
 """.split()  # noqa: SIM905  a hundred names read better as words
 
 
-def welcome(cards: list[str], *, at: datetime) -> None:
-    """Create the members of these cards; of ten, nine consent to advertising, so chains give them coupons."""
-    for card, member_id in enrol_cards(cards).items():
-        if hashlib.sha256(card.encode()).digest()[-1] % 10:
-            decide(member_id=member_id, granted=[advertising("inapp")], language="ru", ip=None, at=at)
+def enrol(cards: set[str], generator: random.Random, *, at: datetime) -> int:
+    """Create the members of the sample before their purchases. Returns how many consent to advertising."""
+    enrol_cards(cards)
+    name_members(generator)
+    _give_consents(at=at)
+    consenting = Consent.objects.filter(purpose=Consent.Purpose.ADVERTISING, granted=True)
+    return consenting.values("member").distinct().count()
 
 
 def name_members(generator: random.Random) -> int:
@@ -67,7 +73,51 @@ def choose_member(*, at: datetime) -> Member:
     member = next((one for one in favourites if chain and _awaits_coupon(one, chain, at=at)), favourites[0])
     member.phone, member.first_name = MEMBER_PHONE, "Анна"
     member.save(update_fields=["phone", "first_name", "updated_at"])
+    _give_consents(at=at)
     return member
+
+
+def _give_consents(*, at: datetime) -> None:
+    """Let everybody with a phone have joined with consent to processing, and most to advertising too.
+
+    Who agrees hangs on the card, so that it is the same in every demo; the member to sign in as does.
+    Cards without a phone are imported ones that nobody has claimed: nobody asked them.
+    """
+    processing = consent_text(Consent.Purpose.PROCESSING, "ru")
+    advertising = consent_text(Consent.Purpose.ADVERTISING, "ru")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO consents (
+                created_at, user_id, purpose, channel, granted, text_version, text_hash, language
+            )
+            SELECT %(at)s, u.id, c.purpose, c.channel, true, c.version, c.digest, 'ru'
+            FROM users u
+            CROSS JOIN LATERAL (
+                VALUES ('processing', '', %(processing)s, %(processing_hash)s)
+                UNION ALL
+                SELECT 'advertising', channel, %(advertising)s, %(advertising_hash)s
+                FROM unnest(%(channels)s::text[]) AS channel
+                WHERE u.phone = %(shown)s
+                    OR (hashtextextended(u.card_number, %(seed)s) & 1023) < 1024 * %(share)s
+            ) AS c(purpose, channel, version, digest)
+            WHERE u.phone IS NOT NULL AND u.card_number LIKE 'uci-%%'
+                AND NOT EXISTS (
+                    SELECT FROM consents known WHERE known.user_id = u.id AND known.purpose = c.purpose
+                )
+            """,
+            {
+                "at": at,
+                "processing": processing.version,
+                "processing_hash": processing.digest,
+                "advertising": advertising.version,
+                "advertising_hash": advertising.digest,
+                "channels": list(CHANNELS),
+                "shown": MEMBER_PHONE,
+                "seed": CONSENT_SEED,
+                "share": SHARE_WITH_ADVERTISING,
+            },
+        )
 
 
 def _awaits_coupon(member: Member, chain: CrossPromoChain, *, at: datetime) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import hashlib
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
@@ -46,29 +47,26 @@ def write_small(path: Path) -> None:
         target.writelines(line for line in source if is_in_small(line.split(",", 2)[1]))
 
 
-def cards(path: Path) -> list[str]:
-    """Return the card numbers of a file of rows, each once."""
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a file of the sample holds: the programme's day of its latest purchase, and its cards."""
+
+    last_day: date
+    cards: set[str]
+
+
+def overview(path: Path) -> Overview:
+    """Look through a file; its rows are sorted by time."""
+    cards, last = set(), None
     with (
         gzip.open(path, "rt", encoding="utf-8")
         if path.suffix == ".gz"
         else path.open(encoding="utf-8") as stream
     ):
-        next(stream)
-        return sorted({line.split(",", 2)[1] for line in stream})
-
-
-def last_day(path: Path) -> date:
-    """Return the programme's day of the latest purchase in the file; rows are sorted by time."""
-    last = None
-    with (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8") as stream
-    ):
-        for last in csv.DictReader(stream):  # noqa: B007  only the last row is wanted
-            pass
+        for last in csv.DictReader(stream):
+            cards.add(last["member_ref"])
     assert last, "the packaged sample has rows"
-    return timezone.localdate(datetime.fromisoformat(last["purchased_at"]))
+    return Overview(timezone.localdate(datetime.fromisoformat(last["purchased_at"])), cards)
 
 
 def packaged_businesses() -> list[dict[str, str]]:

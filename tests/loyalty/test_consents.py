@@ -5,15 +5,18 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError
 
+from loyalty.errors import ConsentNotWithdrawn
 from loyalty.models import Consent
 from loyalty.services.consents import (
     PROCESSING,
+    Choice,
     advertising,
     decide,
     decisions,
     handover,
     may_advertise,
     may_see_person,
+    stop_advertising,
 )
 from tests.factories import NOON, BusinessFactory, MemberFactory, consent
 
@@ -21,9 +24,8 @@ pytestmark = pytest.mark.django_db
 
 
 def say(member, *, granted=(), withdrawn=(), at=NOON):
-    return decide(
-        member_id=member.pk, granted=granted, withdrawn=withdrawn, language="ru", ip="192.0.2.7", at=at
-    )
+    choice = Choice(frozenset(granted), frozenset(withdrawn))
+    return decide(choice, member_id=member.pk, language="ru", ip="192.0.2.7", at=at)
 
 
 def consents_to(member, business=None, channel="inapp"):
@@ -154,7 +156,30 @@ def test_a_partner_sees_whom_it_was_allowed_to(business, django_assert_num_queri
 
     with django_assert_num_queries(1):
         assert may_see_person(ids, business.pk) == {allowed.pk}
-    assert may_see_person(ids, BusinessFactory().pk) == set()
+    other = BusinessFactory().pk
+    assert may_see_person(ids, other) == set()
+    assert may_see_person(ids, other, business.pk) == {allowed.pk}
+
+
+def test_no_advertising_at_all_ends_every_exception(member, business):
+    consent(member)
+    consent(member, channel="sms", partner=business)
+    consent(member, purpose="handover", partner=business)
+
+    assert stop_advertising(member_id=member.pk, language="ru", ip=None, at=NOON) == 2
+
+    assert not consents_to(member)
+    assert not consents_to(member, business, "sms")
+    assert may_see_person([member.pk], business.pk) == {member.pk}
+
+
+def test_consent_to_processing_ends_with_membership_only(member):
+    say(member, granted=[PROCESSING])
+
+    with pytest.raises(ConsentNotWithdrawn):
+        say(member, withdrawn=[PROCESSING, advertising("sms")])
+
+    assert Consent.objects.count() == 1
 
 
 def test_decisions_are_the_latest_of_each_subject(member, business):

@@ -9,7 +9,7 @@ from loyalty.models import Member
 from loyalty.services import otp
 from loyalty.services.otp import request_code, verify_code
 from svoykrug.redis_client import redis_client
-from tests.factories import NOON, MemberFactory
+from tests.factories import JOINING, NOON, MemberFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 PHONE, IP = "+79161234217", "192.0.2.1"
@@ -22,7 +22,7 @@ def other_than(code: str) -> str:
 def test_new_phone_joins_with_the_code_sent_to_it(sent_code):
     request_code("8 916 123-42-17", ip=IP, at=NOON)
 
-    member, is_new = verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON)
+    member, is_new = verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON, consents=JOINING)
 
     assert (member.phone, is_new) == (PHONE, True)
     assert Member.objects.get() == member
@@ -33,24 +33,31 @@ def test_known_phone_signs_in_as_its_member(sent_code):
     known = MemberFactory(phone=PHONE)
     request_code(PHONE, ip=IP, at=NOON)
 
-    assert verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON) == (known, False)
+    assert verify_code(
+        PHONE,
+        sent_code(PHONE),
+        ip=IP,
+        at=NOON,
+    ) == (known, False)
 
 
 def test_inviter_is_kept(sent_code):
     inviter = MemberFactory()
     request_code(PHONE, ip=IP, at=NOON)
 
-    member, _ = verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON, referral_code=inviter.referral_code)
+    member, _ = verify_code(
+        PHONE, sent_code(PHONE), ip=IP, at=NOON, referral_code=inviter.referral_code, consents=JOINING
+    )
 
     assert member.referred_by == inviter
 
 
 def test_code_works_once(sent_code):
     request_code(PHONE, ip=IP, at=NOON)
-    verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON)
+    verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON, consents=JOINING)
 
     with pytest.raises(CodeRefused):
-        verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON)
+        verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON, consents=JOINING)
 
 
 @pytest.fixture
@@ -65,7 +72,7 @@ def test_code_of_another_phone_is_refused(sent_code, different_codes):
     request_code("+79161234218", ip=IP, at=NOON)
 
     with pytest.raises(CodeRefused):
-        verify_code(PHONE, sent_code("+79161234218"), ip=IP, at=NOON)
+        verify_code(PHONE, sent_code("+79161234218"), ip=IP, at=NOON, consents=JOINING)
     assert not Member.objects.exists()
 
 
@@ -75,10 +82,10 @@ def test_code_lives_five_minutes(sent_code, seconds, works):
     later = NOON + timedelta(seconds=seconds)
 
     if works:
-        assert verify_code(PHONE, sent_code(PHONE), ip=IP, at=later)[1]
+        assert verify_code(PHONE, sent_code(PHONE), ip=IP, at=later, consents=JOINING)[1]
     else:
         with pytest.raises(CodeRefused):
-            verify_code(PHONE, sent_code(PHONE), ip=IP, at=later)
+            verify_code(PHONE, sent_code(PHONE), ip=IP, at=later, consents=JOINING)
 
 
 def test_fifth_answer_may_still_be_right(sent_code):
@@ -86,9 +93,9 @@ def test_fifth_answer_may_still_be_right(sent_code):
     code = sent_code(PHONE)
     for _try in range(4):
         with pytest.raises(CodeRefused):
-            verify_code(PHONE, other_than(code), ip=IP, at=NOON)
+            verify_code(PHONE, other_than(code), ip=IP, at=NOON, consents=JOINING)
 
-    assert verify_code(PHONE, code, ip=IP, at=NOON)[1]
+    assert verify_code(PHONE, code, ip=IP, at=NOON, consents=JOINING)[1]
 
 
 def test_five_wrong_answers_void_the_code(sent_code):
@@ -96,10 +103,10 @@ def test_five_wrong_answers_void_the_code(sent_code):
     code = sent_code(PHONE)
     for _try in range(5):
         with pytest.raises(CodeRefused):
-            verify_code(PHONE, other_than(code), ip=IP, at=NOON)
+            verify_code(PHONE, other_than(code), ip=IP, at=NOON, consents=JOINING)
 
     with pytest.raises(CodeRefused):
-        verify_code(PHONE, code, ip=IP, at=NOON)
+        verify_code(PHONE, code, ip=IP, at=NOON, consents=JOINING)
     assert not Member.objects.exists()
 
 
@@ -109,8 +116,8 @@ def test_new_code_replaces_the_earlier_one(sent_code, different_codes):
     request_code(PHONE, ip=IP, at=NOON)
 
     with pytest.raises(CodeRefused):
-        verify_code(PHONE, first, ip=IP, at=NOON)
-    assert verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON)[1]
+        verify_code(PHONE, first, ip=IP, at=NOON, consents=JOINING)
+    assert verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON, consents=JOINING)[1]
 
 
 def test_member_who_is_not_active_is_not_let_in(sent_code):
@@ -118,7 +125,7 @@ def test_member_who_is_not_active_is_not_let_in(sent_code):
     request_code(PHONE, ip=IP, at=NOON)
 
     with pytest.raises(CodeRefused):
-        verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON)
+        verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON, consents=JOINING)
 
 
 def test_phone_is_sent_five_codes_in_its_quarter_of_an_hour():
@@ -175,10 +182,10 @@ def test_address_tries_so_many_answers_an_hour(settings, sent_code):
     settings.OTP_ATTEMPTS_PER_ADDRESS = 1
     request_code(PHONE, ip=IP, at=NOON)
     with pytest.raises(CodeRefused):
-        verify_code("+79161234218", "000000", ip=IP, at=NOON)
+        verify_code("+79161234218", "000000", ip=IP, at=NOON, consents=JOINING)
 
     with pytest.raises(TooManyRequests):
-        verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON)
+        verify_code(PHONE, sent_code(PHONE), ip=IP, at=NOON, consents=JOINING)
 
 
 def test_known_and_unknown_phones_ask_the_database_nothing(django_assert_num_queries):

@@ -11,6 +11,12 @@ from loyalty.models import Member, Referral, StatusTier, TierChange
 from tests.factories import MemberFactory
 from tests.loyalty.pages import PHONE, buy, read, words
 
+
+def joining(code, **boxes):
+    """Return the form of a newcomer who agrees to what nobody joins without."""
+    return {"joining": "1", "code": code, "processing": "on", **boxes}
+
+
 # --- Sign-in -----------------------------------------------------------------------------------------
 
 
@@ -25,7 +31,9 @@ def test_sign_in_goes_from_phone_to_code_to_home(client, codes):
     [(phone, code)] = codes
     assert phone == PHONE
 
-    entered = client.post(reverse("member-sign-in-code"), {"code": f"{code[:3]} {code[3:]}"})
+    asked = client.post(reverse("member-sign-in-code"), {"code": f"{code[:3]} {code[3:]}"})
+    assert (asked.status_code, Member.objects.filter(phone=PHONE).exists()) == (200, False)
+    entered = client.post(reverse("member-sign-in-code"), joining(code))
 
     assert entered.url == reverse("member-home")
     member = Member.objects.get(phone=PHONE)
@@ -106,7 +114,7 @@ def test_an_invitation_is_kept_through_every_step_of_sign_in(client, codes):
     assert "Нина" in words(client.get(reverse("member-sign-in-code")))
     # Sent again: that form does not carry the code, the session does.
     client.post(reverse("member-sign-in"), {"phone": PHONE})
-    client.post(reverse("member-sign-in-code"), {"code": codes[-1][1]})
+    client.post(reverse("member-sign-in-code"), joining(codes[-1][1]))
 
     assert Member.objects.get(phone=PHONE).referred_by == inviter
     assert "sign_in" not in client.session
@@ -119,7 +127,7 @@ def test_an_invitation_that_does_not_work_is_said_kindly_and_stops_nobody(client
     assert "This invitation does not work any more. You are welcome all the same." in words(page)
 
     client.post(reverse("member-sign-in"), {"phone": PHONE, "ref": "NOBODYS1"})
-    client.post(reverse("member-sign-in-code"), {"code": codes[-1][1]})
+    client.post(reverse("member-sign-in-code"), joining(codes[-1][1]))
 
     assert Member.objects.get(phone=PHONE).referred_by is None
 

@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 from django.db.models import Max
 from django.utils import timezone
 
-from loyalty.models import Business, ImportJob, Member, Transaction
+from loyalty.models import Business, Consent, ImportJob, Member, Transaction
+from loyalty.services.consents import decisions
 from promos.demo import sample
 from promos.demo.coalition import CHAINS, LOGINS
 from promos.demo.people import MEMBER_PHONE
@@ -58,6 +59,22 @@ def test_the_demo_member_has_a_history_and_coupons_are_redeemed_where_they_hold(
         purchase = Transaction.objects.get(coupon=coupon)
         assert (purchase.business_id, purchase.member_id) == (coupon.business_id, coupon.member_id)
         assert coupon.valid_from <= purchase.created_at < coupon.valid_until
+
+
+def test_most_members_consent_and_unclaimed_cards_do_not(tiny):
+    said = run_demo()
+
+    members = Member.objects.filter(card_number__startswith="uci-")
+    advertised = members.filter(consents__purpose="advertising").distinct()
+    assert 0.7 < advertised.count() / members.count() < 0.9
+    assert f"Members: {members.count()}, of them " in said
+    assert not advertised.filter(phone=None).exists()
+    claimed = members.exclude(phone=None)
+    assert Consent.objects.filter(purpose="processing").count() == claimed.count()
+    shown = Member.objects.get(phone=MEMBER_PHONE)
+    agreed = decisions(shown.pk)
+    assert len(agreed) == Consent.objects.filter(member=shown).count() == 5
+    assert all(row.granted for row in agreed.values())
 
 
 def test_a_second_run_changes_nothing(tiny):

@@ -11,7 +11,7 @@ from loyalty.models import Member, Session
 from loyalty.services import otp, sessions
 from loyalty.services.otp import request_code, verify_code
 from loyalty.services.sessions import Tokens, open_session, refresh_session
-from tests.factories import NOON, MemberFactory
+from tests.factories import JOINING, NOON, MemberFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 PHONE, IP, CALLERS = "+79161234217", "192.0.2.1", 8
@@ -25,7 +25,7 @@ def code(settings, caplog):
 
 
 def verify(code):
-    return lambda: verify_code(PHONE, code, ip=IP, at=NOON)
+    return lambda: verify_code(PHONE, code, ip=IP, at=NOON, consents=JOINING)
 
 
 def let_in(results):

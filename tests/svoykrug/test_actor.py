@@ -21,7 +21,7 @@ from loyalty.services.sessions import open_session
 from svoykrug.db.actor import Actor, ActorKind, acting_as, become, current_actor
 from svoykrug.db.bulk import COPY_FROM_ROWS, insert_rows
 from svoykrug.db.models import uuid7
-from tests.api import Caller
+from tests.api import JOINING, Caller
 from tests.factories import NOON, MemberFactory, StaffFactory
 
 committed = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -84,7 +84,7 @@ def test_a_person_of_staff_who_came_by_a_phone_code_acts_as_a_member(client, mon
 def test_who_signs_up_is_a_visitor(client, sent_code):
     body = {"phone": "+79001234567"}
     Caller().post("auth/otp", body)
-    answer = Caller().post("auth/token", body | {"code": sent_code("+79001234567")})
+    answer = Caller().post("auth/token", body | {"code": sent_code("+79001234567"), **JOINING})
 
     assert answer.status_code == 200
     assert recorded("users") == ("visitor", None, answer["X-Request-Id"])

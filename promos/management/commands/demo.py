@@ -3,7 +3,7 @@
 import random
 import sys
 import tempfile
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -62,15 +62,19 @@ class Command(BaseCommand):
             if scale == "small":
                 path = Path(folder) / _file_name(scale)
                 sample.write_small(path)
-            people.welcome(sample.cards(path), at=started_at)
-            self._import(path, started_at)
+            shown = sample.overview(path)
+            # Before their purchases: a chain's coupon goes to those who consent.
+            with atomic():
+                consenting = people.enrol(shown.cards, random.Random(SEED), at=started_at)  # noqa: S311
+            self.stdout.write(f"Members: {len(shown.cards)}, of them {consenting} consent to advertising.")
+            self._import(path, shown.last_day, started_at)
         self._finish(started_at)
         self._carry_to_analytics()
         self._print_logins()
 
-    def _import(self, path: Path, started_at: datetime) -> None:
+    def _import(self, path: Path, last_day: date, started_at: datetime) -> None:
         yesterday = timezone.localdate(started_at) - timedelta(days=1)
-        shift = (yesterday - sample.last_day(path)).days
+        shift = (yesterday - last_day).days
         with tqdm(unit=" lines", file=sys.stderr, disable=None, leave=False) as bar:
 
             def on_progress(done: int, total: int) -> None:
@@ -89,17 +93,17 @@ class Command(BaseCommand):
         )
 
     def _finish(self, started_at: datetime) -> None:
-        """Name people, redeem coupons and bring tiers and lots up to date, all or nothing."""
+        """Redeem coupons and bring tiers and lots up to date, all or nothing."""
         generator = random.Random(SEED)  # noqa: S311  the demo is to be the same, not secret
         today = timezone.localtime(started_at).replace(hour=0, minute=0, second=0, microsecond=0)
         with atomic():
             raise_tiers(at=started_at)
-            people.name_members(generator)
             member = people.choose_member(at=started_at)
             redeemed = redemptions.redeem_some(generator, before=today, spare=member.pk)
         expire_bonuses(at=timezone.now())
         self.stdout.write(
-            f"Invented: partners, first names, phones, chains, and {redeemed} purchases that redeem coupons."
+            "Invented: partners, first names, phones, consents, chains, "
+            f"and {redeemed} purchases that redeem coupons."
         )
 
     def _carry_to_analytics(self) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from loyalty.models import Member, Session
-from tests.api import Caller, refusal
+from tests.api import JOINING, Caller, refusal
 from tests.factories import MemberFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
@@ -14,7 +14,7 @@ anyone = Caller()
 @pytest.fixture
 def tokens(sent_code):
     anyone.post("auth/otp", {"phone": PHONE})
-    return anyone.post("auth/token", {"phone": PHONE, "code": sent_code(PHONE)}).json()
+    return anyone.post("auth/token", {"phone": PHONE, "code": sent_code(PHONE), **JOINING}).json()
 
 
 def test_first_code_joins_and_its_token_opens_own_data(tokens):

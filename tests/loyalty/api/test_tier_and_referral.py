@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from loyalty.models import Member, Referral, TierChange
 from loyalty.services.api_keys import create_api_key
-from tests.api import Caller, refusal
+from tests.api import JOINING, Caller, refusal
 from tests.factories import MemberFactory
 from tests.loyalty.api.test_me import signed_in
 from tests.loyalty.book import Book
@@ -95,7 +95,10 @@ def test_a_code_given_with_the_first_token_names_the_inviter(sent_code, typed):
     inviter = MemberFactory(referral_code="ABCD2345")
     Caller().post("auth/otp", {"phone": PHONE})
 
-    answer = Caller().post("auth/token", {"phone": PHONE, "code": sent_code(PHONE), "referral_code": typed})
+    answer = Caller().post(
+        "auth/token",
+        {"phone": PHONE, "code": sent_code(PHONE), "referral_code": typed, **JOINING},
+    )
 
     assert answer.json()["is_new"] is True
     assert Member.objects.get(phone=PHONE).referred_by == inviter
@@ -106,7 +109,13 @@ def test_an_unknown_code_stands_in_nobodys_way(sent_code):
     Caller().post("auth/otp", {"phone": PHONE})
 
     answer = Caller().post(
-        "auth/token", {"phone": PHONE, "code": sent_code(PHONE), "referral_code": "NOBODYS1"}
+        "auth/token",
+        {
+            "phone": PHONE,
+            "code": sent_code(PHONE),
+            "referral_code": "NOBODYS1",
+            "consents": {"processing": True},
+        },
     )
 
     assert (answer.status_code, answer.json()["is_new"]) == (200, True)
