@@ -19,6 +19,7 @@ from analytics.selectors import Step, Summary, freshness, summary, turnover_by
 from analytics.wording import share_words
 from loyalty.models import ParkedRefund
 from loyalty.templatetags.money import MINUS, grouped, percent, rub, whole
+from promos.demo.sample import is_demo
 from promos.models import CrossPromoChain
 from promos.selectors import chains_between, coupon_counts, with_results
 from svoykrug.admin import staff_scope
@@ -51,6 +52,7 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
         "period": period,
         "period_choices": CHOICES,
         "as_of": freshness().as_of,
+        "is_demo": is_demo(),
         "chains": _chains(scope.report_business_ids, period),
         "coupons": _coupons(scope.report_business_ids, period),
         "overdue_refunds": _overdue_refunds(scope.report_business_ids, at=now),

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from io import StringIO
+from uuid import UUID
 
 import pytest
 from django.contrib.auth import authenticate
@@ -15,7 +16,7 @@ from promos.demo import sample
 from promos.demo.coalition import CHAINS, LOGINS
 from promos.demo.people import MEMBER_PHONE
 from promos.management.commands import demo
-from promos.models import Coupon, CrossPromoChain
+from promos.models import ChainAssignment, Coupon, CrossPromoChain
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +76,26 @@ def test_most_members_consent_and_unclaimed_cards_do_not(tiny):
     agreed = decisions(shown.pk)
     assert len(agreed) == Consent.objects.filter(member=shown).count() == 5
     assert all(row.granted for row in agreed.values())
+
+
+def test_both_arms_come_by_themselves_and_coupons_bring_more(tiny, monkeypatch):
+    monkeypatch.setattr(sample, "SMALL_SHARE_PERCENT", 4)
+    said = run_demo()
+
+    assert "who reacts is simulated, with an effect put in on purpose" in said
+    invented = Transaction.objects.filter(external_id__startswith="demo-", kind="purchase")
+    drawn = ChainAssignment.objects.exclude(arm="skipped").in_bulk()
+    own = [drawn[UUID(each.external_id[5:])] for each in invented.filter(coupon=None)]
+    assert {assignment.arm for assignment in own} == {"treatment", "control"}
+    for each in invented.select_related("coupon"):
+        if each.coupon is None:
+            assignment = drawn[UUID(each.external_id[5:])]
+        else:
+            assignment = each.coupon.assignments.get()
+            assert assignment.converted_id == each.pk
+        counted = timedelta(days=assignment.chain.attribution_days)
+        assert assignment.created_at < each.created_at <= assignment.created_at + counted
+    assert invented.exclude(coupon=None).count() > invented.filter(coupon=None).count() > 0
 
 
 def test_a_second_run_changes_nothing(tiny):

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from loyalty.models import ImportJob, Member, Transaction
 from loyalty.services.expiry import expire_bonuses
 from loyalty.services.tiers import raise_tiers
-from promos.demo import coalition, people, redemptions, sample
+from promos.demo import coalition, people, reactions, sample
 from promos.imports.loader import import_file
 
 SEED = 20091201
@@ -99,11 +99,11 @@ class Command(BaseCommand):
         with atomic():
             raise_tiers(at=started_at)
             member = people.choose_member(at=started_at)
-            redeemed = redemptions.redeem_some(generator, before=today, spare=member.pk)
+            redeemed = reactions.react(generator, before=today, spare=member.pk)
         expire_bonuses(at=timezone.now())
         self.stdout.write(
-            "Invented: partners, first names, phones, consents, chains, "
-            f"and {redeemed} purchases that redeem coupons."
+            "Invented: partners, first names, phones, consents, chains, and visits to their targets, of which"
+            f" {redeemed} redeem coupons; who reacts is simulated, with an effect put in on purpose."
         )
 
     def _carry_to_analytics(self) -> None:
