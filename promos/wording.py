@@ -13,6 +13,7 @@ from django.utils.translation import get_language, gettext
 from loyalty.models import Transaction
 from loyalty.templatetags.money import bonus_words, percent, rub
 from promos.models import Benefit
+from promos.offers.rules import COUPON, FIXED, MULTIPLIER, PERCENT
 from svoykrug.money import ZERO
 
 DETAILS = re.compile(r"(?P<needed>.*) needed, (?P<given>.*) given", re.DOTALL)
@@ -54,6 +55,7 @@ class Line:
 class ExplainedPurchase:
     """Why a purchase brought what it brought.
 
+    discounts    by the coupon and by each offer, in roubles below zero
     not_earning  roubles of goods that bring no bonuses
     repaid       of its bonuses, what went towards a debt
     risen        the tier that the member reached by it; empty if none
@@ -61,6 +63,7 @@ class ExplainedPurchase:
     lines        empty where the receipt came without lines
     """
 
+    discounts: list[Step]
     earn_base: Decimal
     not_earning: Decimal
     steps: list[Step]
@@ -84,6 +87,7 @@ def explained(
     effects = {rule["rule"]: Decimal(rule["effect"]) for rule in rules if rule["applied"]}
     params = {rule["rule"]: rule["params"] for rule in rules if rule["applied"]}
     return ExplainedPurchase(
+        discounts=[step for rule in rules if rule["applied"] for step in _discounts(rule)],
         earn_base=Decimal(explanation.get("earn_base", ZERO)),
         not_earning=Decimal(params["no_earn"]["amount"]) if "no_earn" in params else ZERO,
         steps=[step for rule in rules if rule["applied"] for step in _steps(rule, explanation)],
@@ -174,6 +178,29 @@ def _tier_name(names: dict[str, str]) -> str:
     return names["name_en"] if (get_language() or "").startswith("en") else names["name"]
 
 
+def _discounts(rule: dict[str, Any]) -> Iterator[Step]:
+    discount = Decimal(rule["params"].get("discount", ZERO))
+    if discount:
+        named = rule["rule"] == "offer"
+        words = {"title": rule["params"]["title"]} if named else {}
+        text = gettext("Discount by the offer “%(title)s”") if named else gettext("Discount by coupon")
+        yield Step(text % words, -discount)
+
+
+def _offer_step(rule: dict[str, Any]) -> Iterator[Step]:
+    params, effect = rule["params"], Decimal(rule["effect"])
+    words = {"title": params["title"], "value": _plain(Decimal(params["value"]))}
+    if params["kind"] == MULTIPLIER:
+        yield Step(gettext("Offer “%(title)s”: ×%(value)s") % words, effect)
+    elif params["kind"] == PERCENT:
+        words["value"] = percent(Decimal(params["value"]))
+        yield Step(gettext("Offer “%(title)s”: %(value)s more") % words, effect)
+    elif params["kind"] == FIXED:
+        yield Step(gettext("Offer “%(title)s”") % words, effect)
+    elif params["kind"] == COUPON:
+        yield Step(gettext("Offer “%(title)s”: a coupon for the next visit") % words, ZERO)
+
+
 def _steps(rule: dict[str, Any], explanation: dict[str, Any]) -> Iterator[Step]:
     effect, params = Decimal(rule["effect"]), rule["params"]
     if rule["rule"] == "tier":
@@ -189,8 +216,14 @@ def _steps(rule: dict[str, Any], explanation: dict[str, Any]) -> Iterator[Step]:
         yield Step(gettext("Coupon: %(times)s bonuses") % {"times": times}, effect)
     elif rule["rule"] == "coupon" and params["benefit"] == Benefit.GIFT:
         yield Step(gettext("Coupon: a gift, %(gift)s") % {"gift": params["text"]}, effect)
+    elif rule["rule"] == "offer":
+        yield from _offer_step(rule)
     elif rule["rule"] == "limit":
-        yield Step(gettext("Limit of bonuses for one purchase"), effect)
+        words = {
+            "percent": percent(Decimal(params["percent"])),
+            "sum": rub(Decimal(explanation["earn_base"])),
+        }
+        yield Step(gettext("No more comes for one purchase: %(percent)s of %(sum)s") % words, effect)
 
 
 def _missed(rule: dict[str, Any], business: str) -> Iterator[Missed]:
@@ -204,6 +237,10 @@ def _missed(rule: dict[str, Any], business: str) -> Iterator[Missed]:
         target = rule["params"]["target"]
         if missing := _missing(condition, rest):
             yield Missed(gettext("A coupon for “%(business)s”") % {"business": target}, missing)
+    if rule["rule"] == "offer":
+        if missing := _missing(condition, rest):
+            title = {"title": rule["params"]["title"]}
+            yield Missed(gettext("Offer “%(title)s”") % title, missing)
 
 
 def _missing(condition: str, rest: str) -> str:
@@ -222,7 +259,23 @@ def _missing(condition: str, rest: str) -> str:
     if condition == "weekday":
         days = ", ".join(str(WEEKDAYS_ABBR[int(day) - 1]) for day in needed.split(", "))
         return gettext("Comes on these days: %(days)s.") % {"days": days}
+    if condition == "hours":
+        return gettext("Comes at these hours: %(hours)s.") % {"hours": needed}
+    if condition == "birthday":
+        days = rest.split(" ")[0]
+        if not days.isdigit():
+            return gettext("Comes around the birthday, and we do not know yours.")
+        return gettext("Comes around your birthday; days before and after: %(days)s.") % {"days": days}
     return {
+        # Which segment a member is in is for the owner's eyes.
+        "segment": gettext("Was meant for other members this time."),
+        "attended_event": gettext("Was meant for those who came to an event."),
+        "per_member": gettext("You had used it as often as it may be used."),
+        "per_member_day": gettext("You had used it that day already."),
+        "total_uses": gettext("All of it had been given out."),
+        "budget": gettext("All of it had been given out."),
+        "exclusive": gettext("Another offer gave you more."),
+        "effect": gettext("There was nothing to add to this bill."),
         "first_purchase": gettext("Comes with the first purchase here only."),
         "one_live": gettext("Your last coupon of this kind was still live."),
         "total_limit": gettext("All coupons of this kind had been given out."),

@@ -56,6 +56,8 @@ class Choice:
     refused: dict[UUID, str] = field(default_factory=dict)
 
 
+# Any cap is far below it; without an end a hundred doublings would outgrow what Decimal can round.
+MAX_PRODUCT = Decimal(10**6)
 # Settles the bill with these offers; parts come back in their order.
 Settle = Callable[[Sequence[Candidate]], Sums]
 
@@ -70,15 +72,13 @@ def choose(candidates: Collection[Candidate], settle: Settle) -> Choice:
     refused: dict[UUID, str] = {}
     while left:
         applied = _with_best_exclusive(left, settle)
-        # The last in precedence goes first, and the others are asked again without it.
-        out = _one_to_refuse(applied, settle)
-        if out is None:
+        out = _refused(applied, settle)
+        if not out:
             chosen = {one.id for one in applied}
             beaten = {one.id: BEATEN for one in left if one.id not in chosen}
             return Choice(applied, refused | beaten)
-        loser, reason = out
-        refused[loser.id] = reason
-        left.remove(loser)
+        refused |= out
+        left = [one for one in left if one.id not in out]
     return Choice([], refused)
 
 
@@ -103,14 +103,21 @@ def _with_best_exclusive(left: Sequence[Candidate], settle: Settle) -> list[Cand
     return [one for one in left if one is best or not one.exclusive]
 
 
-def _one_to_refuse(applied: Sequence[Candidate], settle: Settle) -> tuple[Candidate, str] | None:
-    parts = settle(applied).parts
-    for one, part in reversed(list(zip(applied, parts, strict=True))):
-        if one.effect.kind != COUPON and not (part.bonuses or part.discount):
-            return one, "effect: nothing to give on this bill"
+def _refused(applied: Sequence[Candidate], settle: Settle) -> dict[UUID, str]:
+    """Return those that give nothing; if each gives something, the last one whose budget is short.
+
+    One at a time: without it the others may give less, or a budget may suffice.
+    """
+    given = list(zip(applied, settle(applied).parts, strict=True))
+    nothing = [
+        one.id for one, part in given if one.effect.kind != COUPON and not (part.bonuses or part.discount)
+    ]
+    if nothing:
+        return dict.fromkeys(nothing, "effect: nothing to give on this bill")
+    for one, part in reversed(given):
         if one.bonuses_left is not None and part.bonuses > one.bonuses_left:
-            return one, f"budget: {part.bonuses:.2f} needed, {max(one.bonuses_left, ZERO):.2f} left"
-    return None
+            return {one.id: f"budget: {part.bonuses:.2f} needed, {one.bonuses_left:.2f} left"}
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +154,7 @@ def combine(
     alone = []
     for effect in effects:
         if effect.kind == MULTIPLIER:
-            multiplier *= effect.value
+            multiplier = min(multiplier * effect.value, MAX_PRODUCT)
             alone.append(unit * (effect.value - 1))
         elif effect.kind == PERCENT:
             percents += effect.value
