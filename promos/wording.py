@@ -237,10 +237,9 @@ def _missed(rule: dict[str, Any], business: str) -> Iterator[Missed]:
         target = rule["params"]["target"]
         if missing := _missing(condition, rest):
             yield Missed(gettext("A coupon for “%(business)s”") % {"business": target}, missing)
-    if rule["rule"] == "offer":
-        if missing := _missing(condition, rest):
-            title = {"title": rule["params"]["title"]}
-            yield Missed(gettext("Offer “%(title)s”") % title, missing)
+    if rule["rule"] == "offer" and (missing := _missing(condition, rest)):
+        title = {"title": rule["params"]["title"]}
+        yield Missed(gettext("Offer “%(title)s”") % title, missing)
 
 
 def _missing(condition: str, rest: str) -> str:
