@@ -145,8 +145,8 @@ def _until_words(until: datetime) -> str:
     """Return the last day, with the hour where it is not the end of the day."""
     last, local = last_moment(until), timezone.localtime(until)
     if last.date() != local.date():
-        return gettext("Works to the end of %(day)s") % {"day": date_format(last, "j E")}
-    return gettext("Works to %(moment)s") % {"moment": date_format(local, "j E, H:i")}
+        return gettext("Good through %(day)s") % {"day": date_format(last, "j E")}
+    return gettext("Good until %(moment)s") % {"moment": date_format(local, "j E, H:i")}
 
 
 def _days_left(until: datetime, at: datetime) -> int:

@@ -21,7 +21,7 @@ from promos.models import Coupon
 from promos.rules import CouponState, coupon_state, normalise_code
 from promos.selectors import with_story
 from promos.services.coupon_life import void_coupon
-from svoykrug.admin import MANAGERS, UncountedAdmin
+from svoykrug.admin import MANAGERS, UncountedAdmin, staff_scope
 from svoykrug.history import moment
 
 LABELS = {
@@ -52,6 +52,11 @@ class CouponAdmin(UncountedAdmin):
         "used", "void_reason",
     )  # fmt: skip
     readonly_fields = ("__str__", "state", "who", "masked", "source", "worth", "since", "until", "used")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        # A business's own newest are found by index; of all, by key.
+        scoped = staff_scope(request.user).within(self.view_roles) is not None
+        return ("-created_at", "-id") if scoped else ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Coupon]:
         return with_story(super().get_queryset(request)).select_related("member")
