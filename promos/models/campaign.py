@@ -121,7 +121,7 @@ class CouponCampaign(ChangingRecord):
             "status",
             "started_at",
             "finished_at",
-            # They move with every thousand members; the coupons say the same.
+            # They move with every part of the issue; the coupons say the same.
             unrecorded=("expected", "matched", "refused", "issued", "cursor"),
         )
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from loyalty.locks import lock_members
 from loyalty.models import Notification
 from loyalty.services.messages import Message, queue
+from promos.coupon_messages import EXPIRING
 from promos.coupon_wording import benefit_payload
 from promos.errors import CouponNotVoidable
 from promos.models import CampaignCoupon, Coupon
@@ -82,7 +83,7 @@ def _warnings(at: datetime) -> Iterator[Message]:
         advertises = bool(coupon.chain_id or coupon.of_campaign)  # type: ignore[attr-defined]
         yield Message(
             member_id=coupon.member_id,
-            template="coupon_expiring",
+            template=EXPIRING,
             payload=benefit_payload(coupon)
             | {
                 "business": coupon.business.name,

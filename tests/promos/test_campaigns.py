@@ -13,7 +13,7 @@ from promos import tasks
 from promos.errors import CampaignRefused
 from promos.models import CampaignCoupon, Coupon, CouponCampaign
 from promos.rules import normalise_code
-from promos.services import campaigns
+from promos.services import campaigns, segments
 from promos.services.campaigns import Preview, issue, preview, start, stop
 from promos.services.checkout import record_purchase
 from tests.factories import NOON, BusinessFactory, CampaignFactory, MemberFactory, consent
@@ -68,6 +68,13 @@ class TestAudience:
         friend = buyer(business, status_tier=StatusTier.objects.get(level=3))
 
         assert holders(issued(CampaignFactory(business=business, tiers=[3, 4]))) == {friend.pk}
+
+    def test_segments_of_the_last_snapshot_narrow_it(self, business):
+        champion, gone = buyer(business), buyer(business)
+        buyer(business)
+        segments.store([(champion.pk, "champions"), (gone.pk, "hibernating")], snapshot_date=NOON.date())
+
+        assert holders(issued(CampaignFactory(business=business, segments=["champions"]))) == {champion.pk}
 
     def test_days_since_the_purchase_narrow_it(self, business):
         recent = buyer(business, days_ago=30)
