@@ -117,3 +117,7 @@ class TooManyRequests(DomainError):
     def __init__(self, detail: str, *, retry_after: int) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.retry_after = retry_after
+
+
+class WebhookRefused(DomainError):
+    """The webhook cannot be set up like this."""

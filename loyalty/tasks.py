@@ -1,5 +1,6 @@
 """Nightly and monthly work of the ledger; each may run twice. The schedule is rows of django-celery-beat."""
 
+import time
 from dataclasses import asdict
 
 from celery import shared_task
@@ -7,6 +8,9 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from loyalty.services import expiry, tiers
+from loyalty.services.webhooks import delivery
+
+WEBHOOKS_RUN_SECONDS = 50
 
 
 @shared_task(name="close_lapsed_bonuses")
@@ -28,3 +32,13 @@ def review_tiers() -> dict[str, int]:
 @shared_task(name="queue_expiry_warnings")
 def queue_expiry_warnings() -> int:
     return expiry.queue_expiry_warnings(at=timezone.now())
+
+
+@shared_task(name="deliver_webhooks", ignore_result=True)
+def deliver_webhooks() -> int | None:
+    return delivery.deliver_due(until=time.monotonic() + WEBHOOKS_RUN_SECONDS)
+
+
+@shared_task(name="forget_old_webhook_events")
+def forget_old_webhook_events() -> int:
+    return delivery.forget_old_events(at=timezone.now())

@@ -206,6 +206,10 @@ OTP_ATTEMPTS_PER_ADDRESS = env.int("OTP_ATTEMPTS_PER_ADDRESS", default=200)
 # How many of our own proxies stand in front and append to X-Forwarded-For. Behind one, 0 would make
 # all callers one address and share its limits.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+# Seconds a webhook's receiver has for its whole answer.
+WEBHOOK_SECONDS = env.int("WEBHOOK_SECONDS", default=10)
+# Networks that webhooks may lead into although they are private, and by plain http: tests, a first look.
+OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
 # A function (phone, code, purpose); the default one works in development only.
 OTP_DELIVERY = env.str("OTP_DELIVERY", default="loyalty.services.code_delivery.to_console")
 ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", default=15)

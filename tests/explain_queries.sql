@@ -321,3 +321,18 @@ SELECT id FROM users WHERE referred_by = sk_member(44);
 
 -- idx_users_status_tier
 SELECT count(*) FROM users WHERE status_tier = (SELECT id FROM status_tiers WHERE level = 4);
+
+-- idx_webhook_deliveries_endpoint
+SELECT * FROM webhook_deliveries WHERE endpoint_id = (SELECT id FROM webhook_endpoints LIMIT 1) ORDER BY event_id DESC LIMIT 50;
+
+-- idx_webhook_deliveries_event
+SELECT * FROM webhook_deliveries WHERE event_id = (SELECT id FROM webhook_events LIMIT 1);
+
+-- idx_webhook_deliveries_queue
+SELECT * FROM webhook_deliveries d WHERE d.status = 'pending' AND d.endpoint_id = (SELECT id FROM webhook_endpoints LIMIT 1) AND NOT EXISTS (SELECT FROM webhook_deliveries e WHERE e.status = 'pending' AND e.endpoint_id = d.endpoint_id AND e.object_id = d.object_id AND e.event_id < d.event_id) ORDER BY event_id LIMIT 1;
+
+-- idx_webhook_endpoints_business
+SELECT * FROM webhook_endpoints WHERE business_id = sk_business(4) AND status = 'active';
+
+-- idx_webhook_events_business
+SELECT * FROM webhook_events WHERE business_id = sk_business(4) AND id > sk_purchase(77);

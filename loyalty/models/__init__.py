@@ -6,6 +6,7 @@ from .member import Member, ReferralCode, Session, StaffMembership
 from .referral import Referral, SeenContact
 from .tier import StatusTier, TierChange
 from .transaction import ParkedRefund, Transaction
+from .webhook import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 __all__ = [
     "PROGRAMME_CODE",
@@ -31,4 +32,7 @@ __all__ = [
     "StatusTier",
     "TierChange",
     "Transaction",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

@@ -45,6 +45,8 @@ class Business(ChangingRecord):
     requires_presence_code = models.BooleanField(_("asks for the member's code"), default=True)
     credit_limit_rub = MoneyField(_("credit limit, ₽"), null=True, blank=True)
     stops_accrual_over_limit = models.BooleanField(_("stops giving bonuses over the limit"), default=False)
+    # Kept by loyalty.services.webhooks: whoever records a purchase need not ask for endpoints.
+    has_webhooks = models.BooleanField(default=False, editable=False)
 
     class Meta:
         db_table = "businesses"
@@ -86,6 +88,7 @@ class Business(ChangingRecord):
             "requires_presence_code",
             "credit_limit_rub",
             "stops_accrual_over_limit",
+            "has_webhooks",
         )
 
     def __str__(self) -> str:

@@ -45,6 +45,8 @@ EXEMPT = {
     "member_segments": "a copy of the latest snapshot, filled anew every night",
     "rfm_runs": "computed anew from the facts at any time",
     "seen_contacts": "digests, only ever added, that tell nothing of anybody",
+    "webhook_deliveries": "says itself when it was tried and what was answered",
+    "webhook_events": "written once with what it tells of, never changed",
     "sync_windows": "bookkeeping of a pipeline that can be dropped and refilled",
 }
 
