@@ -1,12 +1,16 @@
 """The RFM snapshot of a day: scored inside ClickHouse, its cut-points kept in PostgreSQL."""
 
 import logging
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
 
 from analytics.clickhouse.client import WORK_LIMITS, Connection, connect
 from analytics.clickhouse.queries import read_query, rfm_params, rfm_scores
 from analytics.models import RfmRun
 from analytics.selectors import freshness
+from promos.services import segments
 
 from .locks import only_one
 
@@ -54,5 +58,12 @@ def _calculate(clickhouse: Connection, snapshot_date: date, at: datetime, as_of:
         params,
         limits=WORK_LIMITS,
     )
+    segments.store(_segments(clickhouse, params), snapshot_date=snapshot_date)
     log.info("RFM of %s: %d members.", snapshot_date, members)
     return run
+
+
+def _segments(clickhouse: Connection, params: dict[str, Any]) -> Iterator[tuple[UUID, str]]:
+    """Yield member and segment of the snapshot just taken, for the conditions of offers."""
+    for member_id, *_, segment in clickhouse.run(read_query("rfm_snapshot"), params, limits=WORK_LIMITS).rows:
+        yield member_id, segment

@@ -7,6 +7,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.transaction import atomic
 
+from promos.models import MemberSegment
+
 STORE = """
     INSERT INTO member_segments (id, created_at, user_id, segment, snapshot_date)
     SELECT gen_random_uuid(), now(), u.id, r.segment, %(snapshot_date)s
@@ -15,9 +17,11 @@ STORE = """
     ORDER BY u.id
     ON CONFLICT (user_id) DO UPDATE
     SET segment = excluded.segment, snapshot_date = excluded.snapshot_date
-    WHERE member_segments.snapshot_date <= excluded.snapshot_date
 """
-FORGET = "DELETE FROM member_segments WHERE snapshot_date < %s"
+FORGET = """
+    DELETE FROM member_segments s
+    WHERE NOT EXISTS (SELECT FROM unnest(%s::uuid[]) AS r(user_id) WHERE r.user_id = s.user_id)
+"""
 
 
 @atomic
@@ -26,12 +30,14 @@ def store(rows: Iterable[tuple[UUID, str]], *, snapshot_date: date) -> int:
 
     rows  member and segment, all of one snapshot, each member once
 
-    Returns how many members the snapshot named. May be repeated; an older snapshot changes nothing
-    of a newer one.
+    Returns how many members the snapshot named. May be repeated; a snapshot older than the one that
+    is kept changes nothing.
     """
+    if MemberSegment.objects.filter(snapshot_date__gt=snapshot_date).exists():
+        return 0
     pairs = list(rows)
     members, segments = [pk for pk, _ in pairs], [segment for _, segment in pairs]
     with connection.cursor() as cursor:
         cursor.execute(STORE, {"members": members, "segments": segments, "snapshot_date": snapshot_date})
-        cursor.execute(FORGET, [snapshot_date])
+        cursor.execute(FORGET, [members])
     return len(pairs)

@@ -18,6 +18,7 @@ from analytics.selectors import RfmMap, RfmPage, RfmRow, member_segment, rfm_map
 from analytics.services.rfm import calculate_rfm
 from analytics.services.sync import sync_facts
 from loyalty.models import Business, Member, StatusTier, Transaction
+from promos.models import MemberSegment
 from tests.analytics.rows import purchase, refund
 from tests.factories import BusinessFactory, MemberFactory
 
@@ -130,6 +131,9 @@ def test_snapshot_equals_a_plain_computation(clickhouse, seed):
     assert stored(clickhouse, DAY) == expected(DAY)
     assert run.members == len(expected(DAY)) > 50
     assert {row.segment for row in expected(DAY).values()} > {"champions", "hibernating"}
+    assert dict(MemberSegment.objects.values_list("member", "segment")) == {
+        member_id: row.segment for member_id, row in expected(DAY).items()
+    }
 
 
 def test_taking_a_snapshot_again_changes_nothing(clickhouse):
