@@ -31,7 +31,7 @@ from analytics.win_win_report import chain_reports, matrix
 from analytics.wording import share_words
 from loyalty.models import Business
 from promos.demo.sample import is_demo
-from promos.selectors import chains_between, with_results
+from promos.selectors import chains_between, left_out, with_results
 from svoykrug.admin import Scope, staff_scope
 
 PAGE = 50
@@ -159,6 +159,7 @@ def win_win_pair(request: HttpRequest, scope: Scope, source_id: UUID, target_id:
     cell = next((each for each in cells if (each.source_id, each.target_id) == (source_id, target_id)), None)
     if cell is None and not chains:
         raise Http404
+    skipped = left_out([chain.pk for chain in chains], start=period.starts_at, end=period.ends_at)
     outcomes = {chain.chain_id: chain.outcome for chain in cell.chains} if cell else {}
     return {
         "title": f"{names[source_id]} → {names[target_id]}",
@@ -168,7 +169,7 @@ def win_win_pair(request: HttpRequest, scope: Scope, source_id: UUID, target_id:
         "period_choices": CHOICES,
         "is_demo": is_demo(),
         "fewest_per_arm": FEWEST_PER_ARM,
-        "reports": chain_reports(chains, outcomes),
+        "reports": chain_reports(chains, outcomes, skipped),
     }
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from analytics.wording import (
     between_words,
     gain_words,
     lacking_words,
+    left_out_words,
     open_words,
     roubles_words,
     share_words,
@@ -50,16 +50,12 @@ class ChainReport:
     arms: str
     spending: str
     still_open: str
+    left_out: str
     tone: str
     bars: ArmBars | None
     visits: Estimate | None
     revenue: Estimate | None
     net: Estimate | None
-
-    @property
-    def borne_rub(self) -> Decimal:
-        """The part of the discount that the target bears itself."""
-        return self.outcome.discount_rub - self.outcome.covered_rub
 
     @property
     def costs_besides(self) -> bool:
@@ -115,12 +111,19 @@ def _told(cell: MatrixCell) -> dict[str, Any]:
     }
 
 
-def chain_reports(chains: Sequence[CrossPromoChain], outcomes: Mapping[UUID, Outcome]) -> list[ChainReport]:
-    """Return a report of each chain; a chain without an outcome has brought nothing yet."""
-    return [_report(chain, outcomes.get(chain.pk, NOTHING)) for chain in chains]
+def chain_reports(
+    chains: Sequence[CrossPromoChain],
+    outcomes: Mapping[UUID, Outcome],
+    left_out: Mapping[UUID, Mapping[str, int]],
+) -> list[ChainReport]:
+    """Return a report of each chain; a chain without an outcome has brought nothing yet.
+
+    left_out  purchases that drew no arm, by chain and reason
+    """
+    return [_report(chain, outcomes.get(chain.pk, NOTHING), left_out.get(chain.pk, {})) for chain in chains]
 
 
-def _report(chain: Any, outcome: Outcome) -> ChainReport:
+def _report(chain: Any, outcome: Outcome, left_out: Mapping[str, int]) -> ChainReport:
     uplift, extra, net = outcome.uplift, outcome.extra_revenue, outcome.net
     lacking = lacking_words(outcome)
     tone = _tone(uplift.visits.low, uplift.visits.high) if uplift else "quiet"
@@ -140,6 +143,7 @@ def _report(chain: Any, outcome: Outcome) -> ChainReport:
         arms=arms_words(outcome) if outcome.treated.members else "",
         spending=spending_words(uplift) if uplift else "",
         still_open=open_words(outcome.still_open, chain.attribution_days),
+        left_out=left_out_words(left_out),
         tone=tone,
         bars=arm_bars(outcome),
         visits=visits,

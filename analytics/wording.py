@@ -1,5 +1,6 @@
 """Numbers of reports in the words of a shop owner."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from django.utils.translation import gettext, ngettext
@@ -8,6 +9,7 @@ from analytics.comparison import FEWEST_PER_ARM, FEWEST_PER_CELL, Arm, Lacking, 
 from analytics.intervals import Interval
 from analytics.templatetags.roubles import whole_rub
 from loyalty.templatetags.money import grouped, percent
+from promos.models import ChainAssignment
 
 
 def share_words(part: int, total: int) -> str:
@@ -88,6 +90,17 @@ def open_words(count: int, days: int) -> str:
         "%(count)s members more are not counted yet: %(days)s days after the purchase are not over.",
         count,
     ) % {"count": grouped(Decimal(count)), "days": days}
+
+
+def left_out_words(counts: Mapping[str, int]) -> str:
+    """Say how many purchases drew no lot, and why; empty where none."""
+    if not counts:
+        return ""
+    reasons = "; ".join(
+        f"{ChainAssignment.Reason(reason).label} — {grouped(Decimal(count))}"
+        for reason, count in counts.items()
+    )
+    return gettext("Purchases that drew no lot: %(reasons)s.") % {"reasons": reasons}
 
 
 def gain_words(uplift: Uplift | None) -> str:

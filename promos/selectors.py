@@ -88,12 +88,22 @@ def chains_between(
 def with_results(
     chains: QuerySet[CrossPromoChain], *, start: datetime, end: datetime
 ) -> QuerySet[CrossPromoChain]:
-    """Add `triggers`, coupons that the chain gave for purchases in [start, end), their `conversions`, and how
-    many triggers it `skipped`."""
+    """Add `triggers`, coupons that the chain gave for purchases in [start, end), and their `conversions`."""
     within = Q(assignments__created_at__gte=start, assignments__created_at__lt=end)
     given = within & Q(assignments__coupon__isnull=False)
     return chains.annotate(
         triggers=Count("assignments", filter=given),
         conversions=Count("assignments", filter=given & Q(assignments__converted__isnull=False)),
-        skipped=Count("assignments", filter=within & Q(assignments__arm=ChainAssignment.Arm.SKIPPED)),
     )
+
+
+def left_out(chain_ids: Collection[UUID], *, start: datetime, end: datetime) -> dict[UUID, dict[str, int]]:
+    """Count the purchases in [start, end) of members whom the chains left out, by reason, the most first."""
+    skipped = ChainAssignment.objects.filter(
+        chain__in=chain_ids, arm=ChainAssignment.Arm.SKIPPED, created_at__gte=start, created_at__lt=end
+    )
+    counts: dict[UUID, dict[str, int]] = {}
+    rows = skipped.values("chain", "reason").annotate(count=Count("pk")).order_by("-count", "reason")
+    for row in rows:
+        counts.setdefault(row["chain"], {})[row["reason"]] = row["count"]
+    return counts

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from loyalty.models import Business, Member, Transaction
-from promos.models import Coupon
+from promos.models import ChainCostShare, Coupon, CrossPromoChain
 
 
 def purchase(
@@ -27,4 +27,14 @@ def refund(of: Transaction, amount: str, *, at: datetime) -> Transaction:
     return Transaction.objects.create(
         member=of.member, business=of.business, amount=-Decimal(amount), created_at=at, source="till",
         kind="refund", refund_of=of,
+    )  # fmt: skip
+
+
+def cost_share(
+    chain: CrossPromoChain, row: Transaction, *, discount: str, owed: str, at: datetime
+) -> ChainCostShare:
+    """Return, not stored, what a purchase's or refund's discount by the chain costs the source."""
+    return ChainCostShare(
+        transaction=row, chain=chain, version=1, discount=Decimal(discount), amount=Decimal(owed),
+        debtor_id=chain.source_business_id, creditor_id=chain.target_business_id, created_at=at,
     )  # fmt: skip

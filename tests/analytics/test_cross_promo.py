@@ -16,7 +16,7 @@ from analytics.services.cross_promo import Aggregated, aggregate_cross_promo
 from analytics.services.sync import sync_facts
 from loyalty.models import Transaction
 from promos.models import ChainAssignment, CrossPromoChain
-from tests.analytics.rows import purchase, refund
+from tests.analytics.rows import cost_share, purchase, refund
 from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -68,9 +68,18 @@ def cells(business_ids: Any = None) -> tuple[MatrixCell, ...]:
 
 
 def test_a_cell_counts_triggers_conversions_visits_and_revenue_of_both_arms(clickhouse, chain):
-    CrossPromoChain.objects.filter(pk=chain.pk).update(discount_share_percent=Decimal("30"))
-    assign(chain, "treatment", converted=True, then=[("300.00", 2, "45.05"), ("50.50", 30)])
-    assign(chain, "treatment", then=[("70.00", 31, "10.00")])
+    _, [redeemed, _] = assign(
+        chain, "treatment", converted=True, then=[("300.00", 2, "65.05"), ("50.50", 30)]
+    )
+    # Of the bill's discounts, 20 ₽ are an offer's; a part of the rest has come back with a refund.
+    back = refund(redeemed, "20.00", at=redeemed.created_at + timedelta(days=60))
+    cost_share(chain, redeemed, discount="45.05", owed="13.52", at=AT).save()
+    cost_share(chain, back, discount="-3.00", owed="-0.90", at=AT).save()
+    _, [late] = assign(chain, "treatment", then=[("70.00", 31, "10.00")])
+    cost_share(chain, late, discount="10.00", owed="3.00", at=AT).save()
+    other = cost_share(ChainFactory(), purchase(late.member, chain.target_business, "1.00", at=AT),
+                       discount="0.50", owed="0.50", at=AT)  # fmt: skip
+    other.save()
     _, [returned] = assign(chain, "treatment", then=[("80.00", 3)])
     refund(returned, "80.00", at=returned.created_at)
     _, [partly] = assign(chain, "control", then=[("90.00", 1)])
@@ -80,10 +89,10 @@ def test_a_cell_counts_triggers_conversions_visits_and_revenue_of_both_arms(clic
 
     assert aggregate_cross_promo(at=NOW) == Aggregated(assignments=5, months=(MONTH,))
 
-    treated = Arm(3, 1, Decimal("350.50"), Decimal("122850.2500"))
+    treated = Arm(3, 1, Decimal("330.50"), Decimal("109230.2500"))
     control = Arm(2, 1, Decimal("75.00"), Decimal("5625.0000"))
-    # 30 % of 45.05, half up; the discount of the 31st day belongs to no visit that counts.
-    outcome = Outcome(treated, control, Decimal("45.05"), Decimal("13.52"))
+    # The discount of the 31st day belongs to no visit that counts.
+    outcome = Outcome(treated, control, Decimal("42.05"), Decimal("12.62"))
     [cell] = cells()
     assert (cell.source_id, cell.target_id) == (chain.source_business_id, chain.target_business_id)
     assert [(each.chain_id, each.outcome) for each in cell.chains] == [(chain.pk, outcome)]

@@ -16,8 +16,8 @@ from analytics.services.cross_promo import aggregate_cross_promo
 from analytics.services.rfm import calculate_rfm
 from analytics.services.sync import sync_facts
 from loyalty.models import Business, ImportJob, Member, StaffMembership, Transaction
-from promos.models import ChainAssignment, Coupon, CrossPromoChain
-from tests.analytics.rows import purchase, refund
+from promos.models import ChainAssignment, ChainCostShare, Coupon, CrossPromoChain
+from tests.analytics.rows import cost_share, purchase, refund
 from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory, StaffFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -240,13 +240,16 @@ def watch(chain: CrossPromoChain, *, treated: tuple[int, int], control: tuple[in
         for member, arm in zip(members, arms, strict=True)
     ]  # fmt: skip
     Coupon.objects.bulk_create(coupon for coupon in coupons if coupon)
-    Transaction.objects.bulk_create(
+    visits = Transaction.objects.bulk_create(
         bought(
             chain.target_business, member=member, amount=Decimal(300), coupon=coupon,
             coupon_discount=Decimal(45 if coupon else 0), created_at=at + timedelta(days=2),
         )
         for member, coupon, there in zip(members, coupons, came, strict=True) if there
     )  # fmt: skip
+    ChainCostShare.objects.bulk_create(
+        cost_share(chain, visit, discount="45.00", owed="9.00", at=at) for visit in visits if visit.coupon
+    )
     ChainAssignment.objects.bulk_create(
         ChainAssignment(chain=chain, member=m, trigger=t, arm=arm, coupon=c, created_at=at)
         for m, t, arm, c in zip(members, triggers, arms, coupons, strict=True)
@@ -279,9 +282,12 @@ def test_a_cell_and_its_page_tell_the_counted_visits(clickhouse, client, program
 
 
 def test_a_report_tells_the_uplift_its_interval_and_what_is_left(clickhouse, client, programme):
-    chain = ChainFactory(discount_share_percent=Decimal(20))
+    chain = ChainFactory()
     watch(chain, treated=(200, 60), control=(100, 10))
-    assign(chain, "skipped", 2, 0)
+    assign(chain, "skipped", 3, 0)
+    unwilling = chain.assignments.filter(arm="skipped").latest("pk")
+    chain.assignments.filter(arm="skipped").update(reason=ChainAssignment.Reason.ALREADY_CUSTOMER)
+    chain.assignments.filter(pk=unwilling.pk).update(reason=ChainAssignment.Reason.NO_CONSENT)
     assign(chain, "treatment", 1, 0, days=3)
     aggregate_cross_promo(at=NOW)
 
@@ -297,9 +303,12 @@ def test_a_report_tells_the_uplift_its_interval_and_what_is_left(clickhouse, cli
     assert (report.outcome.discount_rub, report.outcome.covered_rub) == (Decimal(2700), Decimal(540))
     assert report.net.value == f"+9{SPACE}840{SPACE}₽"
     assert report.still_open == ("1 member more is not counted yet: 30 days after the purchase are not over.")
-    assert report.chain.skipped == 2
+    assert report.left_out == (
+        "Purchases that drew no lot: already a customer of the target — 2;"
+        " no consent to advertising of the target — 1."
+    )
     page = response.content.decode()
-    assert "2 purchases brought no coupon" in page
+    assert report.left_out in page
     assert page.count('<svg viewBox="0 0 100 24"') == 2
     assert "style=" not in page[page.index('class="reports"') : page.rindex("</section>")]
 

@@ -18,7 +18,7 @@ from loyalty.models import Transaction
 from promos.demo import sample
 from promos.management.commands import demo
 from promos.models import ChainAssignment, CrossPromoChain
-from svoykrug.money import KOPECK, percent_of, round_half_up
+from svoykrug.money import KOPECK
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -28,7 +28,8 @@ def outcome_of(chain: CrossPromoChain, *, at: Any) -> Outcome:
     rows = Transaction.objects.filter(business_id=chain.target_business_id)
     refunds: dict[UUID, list[Transaction]] = defaultdict(list)
     purchases: dict[UUID, list[Transaction]] = defaultdict(list)
-    for row in rows.select_related("coupon"):
+    costs = {cost.transaction_id: cost for cost in chain.cost_shares.all()}
+    for row in rows:
         if row.kind == "refund":
             refunds[row.refund_of_id].append(row)
         else:
@@ -49,10 +50,9 @@ def outcome_of(chain: CrossPromoChain, *, at: Any) -> Outcome:
             if not first.created_at < bought.created_at <= closes:
                 continue
             revenue += bought.amount + sum(back.amount for back in refunds[bought.pk])
-            if bought.coupon and bought.coupon.chain_id == chain.pk:
-                given = bought.coupon_discount + sum(back.coupon_discount for back in refunds[bought.pk])
-                discount += given
-                covered += round_half_up(percent_of(given, chain.discount_share_percent))
+            for row in (bought, *refunds[bought.pk]):
+                discount += costs[row.pk].discount if row.pk in costs else 0
+                covered += costs[row.pk].amount if row.pk in costs else 0
         arms[first.arm].append(revenue)
 
     def arm(revenue: list[Decimal]) -> Arm:
