@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
-from promos.coupon_wording import benefit_words, source_words, state_words
+from promos.coupon_wording import benefit_words, last_moment, source_words, state_words
 from promos.models import Coupon
 from promos.selectors import with_story
 
@@ -50,7 +50,7 @@ def _lines(coupons: QuerySet[Coupon], at: datetime) -> Iterator[str]:
 def _names() -> list[str]:
     return [
         gettext("code"), gettext("status"), gettext("member"), gettext("phone"), gettext("redeemed at"),
-        gettext("benefit"), gettext("least bill, ₽"), gettext("given by"), gettext("issued on"),
+        gettext("benefit"), gettext("least bill, ₽"), gettext("where from"), gettext("issued on"),
         gettext("valid from"), gettext("valid until"), gettext("used on"), gettext("why voided"),
     ]  # fmt: skip
 
@@ -68,7 +68,7 @@ def _row(coupon: Coupon, benefit: str, at: datetime) -> list[str]:
         source_words(coupon),
         _moment(coupon.created_at),
         _moment(coupon.valid_from),
-        _moment(coupon.valid_until),
+        _moment(last_moment(coupon.valid_until)),
         _moment(used_at) if used_at else "",
         coupon.void_reason,
     ]

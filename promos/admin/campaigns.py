@@ -83,7 +83,7 @@ class CouponCampaignAdmin(ScopedAdmin):
     search_fields = ("title",)
     ordering = ("-id",)
     sortable_by = ()
-    readonly_fields = ("state", "reach", "progress", "started_at", "finished_at", "whom", "what")
+    readonly_fields = ("state_words", "reach", "progress", "started_at", "finished_at", "whom", "what")
     actions_detail = ("issue", "stop", "export")
 
     def get_fieldsets(self, request: HttpRequest, obj: CouponCampaign | None = None) -> Any:
@@ -91,9 +91,9 @@ class CouponCampaignAdmin(ScopedAdmin):
         audience = (*(["reaches_everybody"] if programme else []), "bought_within_days", "tiers", "segments")
         coupon = ("benefit", "benefit_value", "benefit_text", "min_amount", "valid_days")
         if obj is not None and obj.status != Status.DRAFT:
-            life = ("state", "progress", "started_at", "finished_at")
+            life = ("state_words", "progress", "started_at", "finished_at")
             return [(None, {"fields": ("title", "business", "whom", "what", "valid_days")}),
-                    (_("Issue"), {"fields": life})]  # fmt: skip
+                    (_("How it goes"), {"fields": life})]  # fmt: skip
         head = ("title", "business", *(["reach"] if obj else []))
         return [
             (None, {"fields": head}),
@@ -180,6 +180,10 @@ class CouponCampaignAdmin(ScopedAdmin):
     def state(self, campaign: CouponCampaign) -> tuple[str, str]:
         return campaign.status, campaign.get_status_display()
 
+    @admin.display(description=_("status"))
+    def state_words(self, campaign: CouponCampaign) -> str:
+        return campaign.get_status_display()
+
     @admin.display(description=_("coupon"))
     def what(self, campaign: CouponCampaign) -> str:
         return ". ".join(part for part in (benefit_words(campaign)[2], terms_words(campaign)) if part)
@@ -192,7 +196,7 @@ class CouponCampaignAdmin(ScopedAdmin):
     def reach(self, campaign: CouponCampaign) -> str:
         return reach_words(campaigns.preview(campaign, at=timezone.now()))
 
-    @admin.display(description=_("given"))
+    @admin.display(description=_("coupons given"))
     def progress(self, campaign: CouponCampaign) -> str:
         if campaign.status == Status.DRAFT:
             return "—"

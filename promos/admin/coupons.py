@@ -16,7 +16,7 @@ from unfold.decorators import display as label_display
 
 from loyalty.admin.purchases import OwnBusinessFilter
 from promos.coupon_export import export_coupons
-from promos.coupon_wording import benefit_words, source_words, state_words
+from promos.coupon_wording import benefit_words, last_moment, source_words, state_words
 from promos.models import Coupon
 from promos.rules import CouponState, coupon_state, normalise_code
 from promos.selectors import with_story
@@ -48,10 +48,10 @@ class CouponAdmin(UncountedAdmin):
     actions_detail = ("void",)
     # Without the receipt that brought it: that one is the source's own affair.
     fields = (
-        "__str__", "state", "who", "masked", "business", "source", "worth", "min_amount", "since", "until",
-        "used", "void_reason",
+        "__str__", "state_words", "who", "masked", "business", "source", "worth", "min_amount", "since",
+        "until", "used", "void_reason",
     )  # fmt: skip
-    readonly_fields = ("__str__", "state", "who", "masked", "source", "worth", "since", "until", "used")
+    readonly_fields = ("__str__", "state_words", "who", "masked", "source", "worth", "since", "until", "used")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         # A business's own newest are found by index; of all, by key.
@@ -113,6 +113,10 @@ class CouponAdmin(UncountedAdmin):
         at = timezone.now()
         return coupon_state(coupon, at=at), state_words(coupon, at=at)
 
+    @admin.display(description=_("status"))
+    def state_words(self, coupon: Coupon) -> str:
+        return state_words(coupon, at=timezone.now())
+
     @admin.display(description=_("member"))
     def who(self, coupon: Coupon) -> str:
         return str(coupon.member)
@@ -121,7 +125,7 @@ class CouponAdmin(UncountedAdmin):
     def masked(self, coupon: Coupon) -> str:
         return coupon.member.masked_phone or "—"
 
-    @admin.display(description=_("given by"))
+    @admin.display(description=_("where from"))
     def source(self, coupon: Coupon) -> str:
         return source_words(coupon) or "—"
 
@@ -135,7 +139,7 @@ class CouponAdmin(UncountedAdmin):
 
     @admin.display(description=_("valid until"))
     def until(self, coupon: Coupon) -> str:
-        return moment(coupon.valid_until)
+        return moment(last_moment(coupon.valid_until))
 
     @admin.display(description=_("used on"))
     def used(self, coupon: Coupon) -> str:

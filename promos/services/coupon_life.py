@@ -114,10 +114,14 @@ def void_coupon(coupon_id: UUID, *, reason: str, at: datetime) -> Coupon:
         raise CouponNotVoidable(
             _("Say it in at most %(most)d characters.") % {"most": LONGEST_REASON}, field="reason"
         )
-    lock_members([Coupon.objects.values_list("member_id", flat=True).get(pk=coupon_id)])
-    coupon = Coupon.objects.select_for_update(no_key=True).get(pk=coupon_id)
+    coupon = _lock(coupon_id)
     if coupon.status != Coupon.Status.ISSUED or coupon.valid_until <= at:
         raise CouponNotVoidable(_("Only a coupon that could still be used can be taken back."))
     coupon.status, coupon.void_reason = Coupon.Status.VOIDED, reason
     coupon.save(update_fields=["status", "void_reason", "updated_at"])
     return coupon
+
+
+def _lock(coupon_id: UUID) -> Coupon:
+    lock_members([Coupon.objects.values_list("member_id", flat=True).get(pk=coupon_id)])
+    return Coupon.objects.select_for_update(no_key=True).get(pk=coupon_id)

@@ -1,13 +1,14 @@
 """A campaign issued by several workers at once, and coupons that several hands reach for."""
 
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.db import IntegrityError
 
 from promos.errors import CouponNotRedeemable, CouponNotVoidable
 from promos.models import CampaignCoupon, Coupon, CouponCampaign
-from promos.services import campaigns
+from promos.services import campaigns, coupon_life
 from promos.services.campaigns import issue, start
 from promos.services.checkout import record_purchase
 from promos.services.coupon_life import expire_coupons, void_coupon
@@ -67,6 +68,30 @@ def test_a_coupon_is_redeemed_or_voided_but_not_both(at_once):
         else:
             assert coupon.status == "voided"
             assert isinstance(sold, CouponNotRedeemable)
+
+
+def test_without_the_lock_a_coupon_is_redeemed_and_voided(at_once, monkeypatch):
+    bought = Event()
+
+    def read_and_dawdle(coupon_id):
+        coupon = Coupon.objects.get(pk=coupon_id)
+        assert bought.wait(timeout=10)
+        return coupon
+
+    monkeypatch.setattr(coupon_life, "_lock", read_and_dawdle)
+    business = BusinessFactory()
+    coupon = CouponFactory(business=business)
+    bill = purchase(coupon.member, business, coupon_code=coupon.code)
+
+    def sell():
+        sold = record_purchase(bill, at=NOON)
+        bought.set()
+        return sold
+
+    at_once(sell, lambda: void_coupon(coupon.pk, reason="Ошибка", at=NOON))
+
+    coupon.refresh_from_db()
+    assert (coupon.status, coupon.redeemed_in.count()) == ("voided", 1)
 
 
 def test_the_nightly_closing_leaves_alone_what_a_till_redeems(at_once):
