@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from analytics.models import RfmRun, SyncWindow
+from analytics.models import Reconciliation, RfmRun, SyncWindow
 from analytics.reports import report_urls
 from svoykrug.admin import NOBODY, ReadOnlyAdmin
 
@@ -18,6 +18,24 @@ class SyncWindowAdmin(ReadOnlyAdmin):
     list_display = ("table", "status", "rows", "seconds", "created_at", "finished_at")
     list_filter = ("table", "status")
     ordering = ("-created_at",)
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(ReadOnlyAdmin):
+    view_roles = NOBODY
+    meaning = _("Months of the analytics compared with PostgreSQL; one that differs is rebuilt from there.")
+    list_display = (
+        "table",
+        "month",
+        "outcome",
+        "postgres_rows",
+        "clickhouse_rows",
+        "postgres_amount",
+        "clickhouse_amount",
+        "created_at",
+    )
+    list_filter = ("outcome", "table")
+    ordering = ("-created_at", "table", "month")
 
 
 @admin.register(RfmRun)

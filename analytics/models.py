@@ -1,4 +1,4 @@
-"""The pipeline's own record: what was carried to ClickHouse, and the cut-points of each RFM snapshot."""
+"""The pipeline's own record: what was carried to ClickHouse and compared, and each RFM snapshot's cuts."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -41,6 +41,34 @@ class SyncWindow(Record):
 
     def __str__(self) -> str:
         return f"{self.table} [{self.from_xid}, {self.to_xid})"
+
+
+class Reconciliation(Record):
+    """A month of a fact table compared on both sides; `created_at` is when."""
+
+    class Outcome(models.TextChoices):
+        EQUAL = "equal", _("equal")
+        DIFFERS = "differs", _("differs")
+        HEALED = "healed", _("healed")
+
+    table = models.CharField(_("table"), max_length=40)
+    month = models.DateField(_("month"), help_text=_("Its first day; months of these tables are UTC."))
+    postgres_rows = models.BigIntegerField(_("rows in PostgreSQL"))
+    clickhouse_rows = models.BigIntegerField(_("rows in ClickHouse"))
+    postgres_amount = models.BigIntegerField(
+        _("sum in PostgreSQL"), help_text=_("Kopecks; of event_facts, guests.")
+    )
+    clickhouse_amount = models.BigIntegerField(_("sum in ClickHouse"))
+    outcome = models.CharField(_("outcome"), max_length=7, choices=Outcome)
+
+    class Meta:
+        db_table = "reconciliations"
+        verbose_name = _("reconciliation")
+        verbose_name_plural = _("reconciliations")
+        indexes = [Index("table", "month", F("created_at").desc(), name="idx_reconciliations_month")]
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.month:%Y-%m}"
 
 
 class RfmRun(Record):

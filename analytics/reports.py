@@ -17,6 +17,7 @@ from django_celery_beat.models import PeriodicTask
 from analytics.comparison import FEWEST_PER_ARM
 from analytics.errors import ClickHouseUnavailable
 from analytics.periods import CHOICES, Period, chosen_period
+from analytics.pipeline_report import pipeline_report
 from analytics.rfm_report import champions, found_member, member_lines, rfm_grid, segment_choices
 from analytics.segments import Segment
 from analytics.selectors import (
@@ -48,6 +49,7 @@ def report_urls() -> list[URLPattern]:
             admin.site.admin_view(win_win_pair),
             name="reports_win_win_pair",
         ),
+        path("reports/freshness/", admin.site.admin_view(fresh), name="reports_freshness"),
     ]
 
 
@@ -71,6 +73,14 @@ def report(template: str) -> Callable[[Report], Callable[..., HttpResponse]]:
         return view
 
     return decorate
+
+
+@report("freshness")
+def fresh(request: HttpRequest, scope: Scope) -> dict[str, Any]:
+    """How old and how right the analytics is; for those who run the programme."""
+    if not scope.is_programme:
+        raise PermissionDenied
+    return {"title": gettext("Freshness of the reports"), **pipeline_report(at=timezone.now())}
 
 
 @report("rfm")

@@ -33,11 +33,12 @@ def _may_view(label: str) -> Callable[[HttpRequest], bool]:
     return allowed
 
 
-def _may_read_reports(name: str) -> Callable[[HttpRequest], bool]:
+def _may_read_reports(name: str, *, programme_only: bool) -> Callable[[HttpRequest], bool]:
     def allowed(request: HttpRequest) -> bool:
         from svoykrug.admin import staff_scope
 
-        return staff_scope(request.user).reports and bool(_address(name))
+        scope = staff_scope(request.user)
+        return scope.reports and (scope.is_programme or not programme_only) and bool(_address(name))
 
     return allowed
 
@@ -47,12 +48,12 @@ def _table(label: str, title: Any, icon: str) -> dict[str, Any]:
     return {"title": capfirst(title), "icon": icon, "link": link, "permission": _may_view(label)}
 
 
-def _report(name: str, title: Any, icon: str) -> dict[str, Any]:
+def _report(name: str, title: Any, icon: str, *, programme_only: bool = False) -> dict[str, Any]:
     return {
         "title": capfirst(title),
         "icon": icon,
         "link": _lazy_address(name),
-        "permission": _may_read_reports(name),
+        "permission": _may_read_reports(name, programme_only=programme_only),
     }
 
 
@@ -171,7 +172,9 @@ UNFOLD: dict[str, Any] = {
             _group(
                 _("Programme"),
                 _table("loyalty.AuditLog", _("Changes"), "history"),
+                _report("admin:reports_freshness", _("Freshness"), "update", programme_only=True),
                 _table("analytics.SyncWindow", _("Sync windows"), "sync"),
+                _table("analytics.Reconciliation", _("Reconciliations"), "fact_check"),
                 _table("analytics.RfmRun", _("RFM snapshots"), "photo_camera"),
                 _table("django_celery_beat.PeriodicTask", _("Schedule"), "schedule"),
                 _table("django_celery_beat.CrontabSchedule", _("Times of day"), "calendar_month"),

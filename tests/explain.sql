@@ -217,6 +217,10 @@ SELECT sk_id(sk_at(n, 60000), 'window', n), sk_at(n, 60000), CASE WHEN n % 100 =
 FROM generate_series(1, 60000) n;
 INSERT INTO sync_windows (id, created_at, "table", from_xid, to_xid, system_identifier, status)
 VALUES (sk_id(now(), 'window', 0), now(), 'transaction_facts', 60001, 60002, '1', 'planned');
+INSERT INTO reconciliations (id, created_at, "table", month, postgres_rows, clickhouse_rows, postgres_amount, clickhouse_amount, outcome)
+SELECT sk_id(sk_at(n, 3000), 'reconciliation', n), sk_at(n, 3000), (ARRAY['transaction_facts', 'bonus_facts', 'event_facts'])[1 + n % 3],
+  date '2024-12-01' + interval '1 month' * (n / 3 % 24), 1, 1, 1, 1, 'equal'
+FROM generate_series(1, 3000) n;
 INSERT INTO rfm_runs (id, created_at, snapshot_date, calculated_at, members, recency_cuts, frequency_cuts, monetary_cuts)
 SELECT sk_id(now(), 'run', n), now(), date '2024-11-01' + n, now(), 0, '{}', '{}', '{}' FROM generate_series(1, 730) n;
 INSERT INTO webhook_endpoints (id, created_at, updated_at, business_id, url, description, events, secret, status)

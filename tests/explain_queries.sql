@@ -244,6 +244,9 @@ SELECT * FROM referral_codes WHERE code = 'R42';
 -- idx_referral_codes_user
 SELECT * FROM referral_codes WHERE user_id = sk_member(42);
 
+-- idx_reconciliations_month
+SELECT DISTINCT ON ("table", month) * FROM reconciliations ORDER BY "table", month, created_at DESC;
+
 -- idx_referrals_inviter
 SELECT status, settled_at FROM referrals WHERE inviter_id = sk_member(49) ORDER BY settled_at DESC;
 

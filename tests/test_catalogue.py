@@ -66,7 +66,7 @@ FURTHER = {
     "api_keys", "bonus_entries", "bonus_holds", "bonus_lots", "campaign_coupons", "chain_assignments",
     "chain_cost_shares", "chain_versions", "consents", "coupon_campaigns",
     "import_jobs", "import_rejections", "member_segments", "offer_uses",
-    "offer_versions", "parked_refunds", "quotes", "referrals", "rfm_runs",
+    "offer_versions", "parked_refunds", "quotes", "reconciliations", "referrals", "rfm_runs",
     "staff_memberships", "seen_contacts", "sync_windows", "tier_changes", "webhook_deliveries",
     "webhook_endpoints", "webhook_events",
 }  # fmt: skip

@@ -19,6 +19,7 @@ from analytics.clickhouse.client import WORK_LIMITS, Connection, connect
 from analytics.clickhouse.postgres_link import collection
 from analytics.errors import SyncRefused
 from analytics.models import SyncWindow
+from svoykrug.failpoints import failpoint
 
 from .locks import only_one
 
@@ -80,6 +81,14 @@ class Carried:
         return self.rows / self.seconds if self.seconds else 0.0
 
 
+@dataclass(frozen=True)
+class Stall:
+    """A PostgreSQL process whose open transaction lets nothing written after its begin be carried."""
+
+    pid: int
+    open_for: timedelta
+
+
 def sync_facts() -> list[Carried] | None:
     """Carry every row committed since the last run; return None when another run is under way.
 
@@ -90,11 +99,22 @@ def sync_facts() -> list[Carried] | None:
         if not got:
             log.info("A sync is already running; this one leaves the work to it.")
             return None
-        system, horizon = _system_identifier(), _horizon()
         with connect() as clickhouse:
-            done = [_sync_table(clickhouse, table, system=system, horizon=horizon) for table in FACTS]
-        _forget_old_windows()
-        return done
+            return carry(clickhouse)
+
+
+def carry(clickhouse: Connection) -> list[Carried]:
+    """Carry what was committed so far; for whoever holds the job `sync`. Raises as `sync_facts` does."""
+    system, horizon = _system_identifier(), _horizon()
+    done = [_sync_table(clickhouse, table, system=system, horizon=horizon) for table in FACTS]
+    _forget_old_windows()
+    return done
+
+
+def carried_up_to(table: str) -> int:
+    """Return the transaction id below which every row of the table is in ClickHouse."""
+    last = SyncWindow.objects.filter(table=table, status=SyncWindow.Status.DONE).order_by("-id").first()
+    return last.to_xid if last else 0
 
 
 def refill_facts(
@@ -124,11 +144,13 @@ def _sync_table(clickhouse: Connection, table: str, *, system: str, horizon: int
         rows, seconds = _pull(clickhouse, left_over)
         mark = left_over.to_xid
     if horizon > mark:
+        failpoint("sync-after-horizon")
         # Durable: the plan is committed before the pull, or a crash would forget it.
         with atomic(durable=True):
             window = SyncWindow.objects.create(
                 table=table, from_xid=mark, to_xid=horizon, system_identifier=system
             )
+        failpoint("sync-planned")
         more_rows, more_seconds = _pull(clickhouse, window)
         rows, seconds = rows + more_rows, seconds + more_seconds
     return Carried(table, rows, seconds)
@@ -156,11 +178,12 @@ def _pull(clickhouse: Connection, window: SyncWindow) -> tuple[int, float]:
     """Let ClickHouse fetch the window, then mark it done."""
     started = time.monotonic()
     rows = clickhouse.run(
-        f"{_insert_select(window.table, into=window.table)} WHERE sync_xid >= %(from)s AND sync_xid < %(to)s",
+        f"{insert_select(window.table, into=window.table)} WHERE sync_xid >= %(from)s AND sync_xid < %(to)s",
         {"from": window.from_xid, "to": window.to_xid},
         limits=WORK_LIMITS,
     ).written
     seconds = time.monotonic() - started
+    failpoint("sync-acknowledged")
     _finish(window, rows=rows, seconds=seconds)
     return rows, seconds
 
@@ -173,9 +196,11 @@ def _refill_table(clickhouse: Connection, table: str) -> Carried:
     started = time.monotonic()
     # Without bounds: rows of a restored cluster may carry ids above its new horizon. What is
     # committed beyond the horizon comes again with the next window, which does no harm.
-    rows = clickhouse.run(_insert_select(table, into=staging), limits=WORK_LIMITS).written
+    rows = clickhouse.run(insert_select(table, into=staging), limits=WORK_LIMITS).written
     seconds = time.monotonic() - started
+    failpoint("refill-before-swap")
     clickhouse.run(f"EXCHANGE TABLES {staging} AND {table}")
+    failpoint("refill-after-swap")
     # Should we die right here, the old mark makes the next run carry rows again, which does no harm.
     with atomic(durable=True):
         SyncWindow.objects.filter(table=table, status=SyncWindow.Status.PLANNED).delete()
@@ -185,7 +210,8 @@ def _refill_table(clickhouse: Connection, table: str) -> Carried:
     return Carried(table, rows, seconds)
 
 
-def _insert_select(table: str, *, into: str) -> str:
+def insert_select(table: str, *, into: str) -> str:
+    """Return the statement by which ClickHouse fetches the table's rows from its export view."""
     columns = ", ".join(FACTS[table])
     return (
         f"INSERT INTO {into} ({columns}) SELECT {columns} FROM postgresql({collection()}, table = '{table}')"  # noqa: S608
@@ -204,12 +230,8 @@ def _forget_old_windows() -> None:
     old.delete()
 
 
-def _horizon() -> int:
-    """Return the oldest transaction id still running in this database: everything below it has ended.
-
-    A transaction known to run in another database of the server cannot write our rows and is passed
-    over; one that cannot be placed counts as ours. One that stalls us for long is named in the log.
-    """
+def stall() -> Stall | None:
+    """Return the transaction that has been holding the horizon back for too long, the oldest one."""
     with postgres.cursor() as cursor:
         cursor.execute(
             "SELECT pid, extract(epoch FROM now() - xact_start)::int FROM pg_stat_activity"
@@ -217,8 +239,28 @@ def _horizon() -> int:
             " ORDER BY xact_start LIMIT 1",
             [timezone.now() - STALLED],
         )
-        if row := cursor.fetchone():
-            log.warning("Process %s has held its transaction open for %s s.", *row)
+        row = cursor.fetchone()
+    return Stall(row[0], timedelta(seconds=row[1])) if row else None
+
+
+def refusal() -> str:
+    """Return why the next run would refuse to carry on, or nothing. Asks PostgreSQL only."""
+    system, horizon = _system_identifier(), _horizon()
+    try:
+        for table in FACTS:
+            _mark(table, system=system, horizon=horizon)
+    except SyncRefused as refused:
+        return refused.detail
+    return ""
+
+
+def _horizon() -> int:
+    """Return the oldest transaction id still running in this database: everything below it has ended.
+
+    A transaction known to run in another database of the server cannot write our rows and is passed
+    over; one that cannot be placed counts as ours.
+    """
+    with postgres.cursor() as cursor:
         # The snapshot is taken before the activity is read: an id found elsewhere is certain.
         cursor.execute(
             """

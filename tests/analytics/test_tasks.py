@@ -23,6 +23,8 @@ NAMES = {
     "sync_transactions_to_clickhouse",
     "calculate_rfm_snapshots",
     "aggregate_cross_promo_conversions",
+    "reconcile_current_month",
+    "reconcile_closed_months",
 }
 committed = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -44,6 +46,8 @@ def test_the_schedule_stands_in_the_database():
     assert (night.hour, night.minute, night.timezone) == ("2", "0", ZoneInfo("Europe/Moscow"))
     hourly = rows["aggregate_cross_promo_conversions"].crontab
     assert (hourly.hour, hourly.minute) == ("*", "0")
+    compared = rows["reconcile_current_month"].crontab, rows["reconcile_closed_months"].crontab
+    assert [(each.hour, each.minute) for each in compared] == [("*", "22"), ("3", "30")]
 
 
 @pytest.mark.django_db
@@ -53,7 +57,7 @@ def test_what_an_operator_changed_stays_changed():
     import_module("analytics.migrations.0003_schedule").create(apps, None)
 
     assert PeriodicTask.objects.get(name="calculate_rfm_snapshots").enabled is False
-    assert PeriodicTask.objects.filter(name__in=NAMES).count() == 3
+    assert PeriodicTask.objects.filter(name__in=NAMES).count() == len(NAMES)
 
 
 @committed

@@ -43,6 +43,7 @@ EXEMPT = {
     "import_jobs": "says itself who loaded which file and with what result",
     "import_rejections": "written once with its import, never changed",
     "member_segments": "a copy of the latest snapshot, filled anew every night",
+    "reconciliations": "what a comparison found, written once and kept a month",
     "rfm_runs": "computed anew from the facts at any time",
     "seen_contacts": "digests, only ever added, that tell nothing of anybody",
     "webhook_deliveries": "says itself when it was tried and what was answered",
