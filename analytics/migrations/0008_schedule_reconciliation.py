@@ -22,7 +22,7 @@ def create(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("analytics", "0006_reconciliations"),
+        ("analytics", "0007_reconciliations"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
     operations = [migrations.RunPython(create, migrations.RunPython.noop, elidable=False)]

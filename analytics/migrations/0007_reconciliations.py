@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("analytics", "0005_outcomes_of_first_triggers"),
+        ("analytics", "0006_costs_as_they_are_settled"),
     ]
 
     operations = [
