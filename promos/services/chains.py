@@ -56,9 +56,10 @@ def sides_of(member: Member, chain: CrossPromoChain) -> set[str]:
     """Return the sides for which the member decides: as owner or manager there, or the programme."""
     if member.is_programme_staff:
         return {Side.PROGRAMME}
-    businesses = {chain.source_business_id: Side.SOURCE, chain.target_business_id: Side.TARGET}
-    own = member.staff_memberships.filter(business_id__in=businesses, role__in=DECIDES)
-    return {businesses[business] for business in own.values_list("business_id", flat=True)}
+    sides = {Side.SOURCE: chain.source_business_id, Side.TARGET: chain.target_business_id}
+    own = member.staff_memberships.filter(business_id__in=sides.values(), role__in=DECIDES)
+    businesses = set(own.values_list("business_id", flat=True))
+    return {side for side, business in sides.items() if business in businesses}
 
 
 def refusal(

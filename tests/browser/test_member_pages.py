@@ -15,7 +15,7 @@ from loyalty.models import Member
 from loyalty.services import otp
 from promos.services.checkout import record_many
 from promos.services.purchases import LineRefund, PurchaseRequest, RefundRequest
-from tests.factories import BusinessFactory, ChainFactory, MemberFactory
+from tests.factories import BusinessFactory, ChainFactory, agreeing
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -69,7 +69,7 @@ class Watch:
 def member(db: None) -> Member:
     """A member with 24 purchases, the newest of which brought a coupon."""
     at = timezone.now()
-    member = MemberFactory(phone=PHONE)
+    member = agreeing(phone=PHONE)
     bakery, tea = BusinessFactory(name="Печём вместе"), BusinessFactory(name="Чайная на углу")
     agreed = at - timedelta(days=1)
     ChainFactory(source_business=bakery, target_business=tea, trigger_min_amount=D("500"), accepted_at=agreed)

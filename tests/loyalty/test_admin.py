@@ -102,13 +102,13 @@ def test_a_page_offers_only_what_may_be_decided_now(client, owner, business):
             for entry in client.get(page).context["actions_detail"]
         ]
 
-    assert offered() == ["propose"]
+    assert offered() == ["propose", "end"]
     decide(client, chain, "propose")
-    assert offered() == []
+    assert offered() == ["end"]
     client.force_login(StaffFactory(business=chain.target_business).member)
-    assert offered() == ["accept"]
+    assert offered() == ["accept", "decline"]
     decide(client, chain, "accept")
-    assert offered() == ["pause"]
+    assert offered() == ["pause", "end"]
 
 
 def test_a_link_alone_decides_nothing(client, owner, business):
