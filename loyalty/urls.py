@@ -23,5 +23,6 @@ urlpatterns = [
         views_consents.consent_page,
         name="consent-text",
     ),
+    path("offers/", views.offers, name="member-offers"),
     path("language/", set_language, name="set_language"),
 ]

@@ -26,11 +26,13 @@ from loyalty.qr import qr_svg
 from loyalty.services import presence
 from promos import selectors as promos
 from promos.coupon_wording import coupon_card
+from promos.offer_wording import OfferCard, offer_cards
 from promos.rules import CouponState
 from promos.wording import explained, explained_refund
 
 RECENT_ITEMS = 5
 NEWEST_COUPONS = 3
+NEWEST_OFFERS = 3
 RESEND_AFTER_SECONDS = 60
 LONGEST_REFERRAL_CODE = 16
 
@@ -54,6 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "ring": int(progress.share * 100),
         "coupons": [coupon_card(coupon, at=at) for coupon in newest],
         "coupon_count": len(coupons),
+        **_newest_offers(progress.tier.level, member, at=at),
         "recent": statement.history(member.pk, limit=RECENT_ITEMS).items,
         "today": timezone.localdate(at),
     }
@@ -208,3 +211,26 @@ def coupons(request: HttpRequest) -> HttpResponse:
     cards = [coupon_card(coupon, at=at) for coupon in (*wallet.valid, *wallet.past)]
     context = {state.value: [card for card in cards if card.state == state] for state in CouponState}
     return render(request, "member/coupons.html", context)
+
+
+@login_required
+@require_safe
+def offers(request: HttpRequest) -> HttpResponse:
+    """What partners give beyond the tier, newest first; what is for other tiers stands last."""
+    at, level = timezone.now(), request.user.status_tier.level
+    cards = _offer_cards(level, request.user, at=at)
+    context = {
+        "fitting": [card for card in cards if not card.misfit],
+        "others": [card for card in cards if card.misfit],
+    }
+    return render(request, "member/offers.html", context)
+
+
+def _offer_cards(level: int, member: Member, *, at: datetime) -> list[OfferCard]:
+    versions = promos.live_offers(at=at).order_by("-created_at", "-pk")
+    return offer_cards(versions, tier=level, segment=promos.segment_of(member.pk), at=at)
+
+
+def _newest_offers(level: int, member: Member, *, at: datetime) -> dict[str, Any]:
+    fitting = [card for card in _offer_cards(level, member, at=at) if not card.misfit]
+    return {"offers": fitting[:NEWEST_OFFERS], "offer_count": len(fitting)}

@@ -5,10 +5,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, Count, DateTimeField, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from loyalty.models import Transaction
-from promos.models import CampaignCoupon, ChainAssignment, Coupon, CrossPromoChain
+from promos.models import (
+    CampaignCoupon,
+    ChainAssignment,
+    Coupon,
+    CrossPromoChain,
+    MemberSegment,
+    Offer,
+    OfferVersion,
+)
+from svoykrug.db.sql import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +120,42 @@ def left_out(chain_ids: Collection[UUID], *, start: datetime, end: datetime) -> 
     for row in rows:
         counts.setdefault(row["chain"], {})[row["reason"]] = row["count"]
     return counts
+
+
+def live_offers(*, at: datetime) -> QuerySet[OfferVersion]:
+    """Return the terms in force of every offer that a purchase may meet now; business loaded.
+
+    Those whose uses or bonuses in all are spent are not among them.
+    """
+    starts, ends = (Cast(KT(f"conditions__{name}"), DateTimeField()) for name in ("from", "until"))
+    return (
+        OfferVersion.objects.filter(
+            number=F("offer__version"),
+            offer__status=Offer.Status.PUBLISHED,
+            offer__live_since__lte=at,
+            offer__business__is_active=True,
+        )
+        .alias(starts=starts, ends=ends)
+        .filter(Q(starts=None) | Q(starts__lte=at), Q(ends=None) | Q(ends__gt=at))
+        .filter(Q(total_uses_limit=None) | Q(total_uses_limit__gt=F("offer__uses_count")))
+        .filter(Q(total_bonus_limit=None) | Q(total_bonus_limit__gt=F("offer__bonuses_given")))
+        .select_related("offer__business")
+    )
+
+
+def segment_of(member_id: UUID) -> str | None:
+    """Return the member's segment in the latest snapshot; None if in none."""
+    return MemberSegment.objects.filter(member=member_id).values_list("segment", flat=True).first()
+
+
+# Plain text: the app of events stands above this one.
+HOSTED = """
+    SELECT id::text, title, date FROM events
+    WHERE business_id = %s AND status IN ('published', 'finished') ORDER BY date DESC, id LIMIT 50
+"""
+
+
+def hosted_events(business_id: UUID) -> dict[str, str]:
+    """Return titles of the latest events that the business has held or holds, by id, newest first."""
+    [rows] = read((HOSTED, [business_id]))
+    return {key: f"{title}, {date_format(timezone.localtime(date), 'j E Y')}" for key, title, date in rows}

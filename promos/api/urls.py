@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from promos.api import coupons, quotes, views
+from promos.api import coupons, public, quotes, views
 
 urlpatterns = [
     path("transactions", views.TransactionsView.as_view()),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("quotes/<uuid:quote_id>", quotes.QuoteView.as_view()),
     path("coupons/<str:code>", coupons.CouponView.as_view()),
     path("me/coupons", coupons.MyCouponsView.as_view()),
+    path("offers", public.OffersView.as_view()),
+    path("businesses", public.BusinessesView.as_view()),
     path("members/lookup", views.MemberLookupView.as_view()),
     path("members/presence-code", views.MemberPresenceCodeView.as_view()),
 ]
