@@ -10,39 +10,9 @@ from django.utils.formats import date_format
 from analytics.comparison import Outcome
 from analytics.periods import Period, short_day
 from analytics.selectors import Step
+from svoykrug.charts import BarChart, draw_bars
 
 HEAT_STEPS = 8
-HEIGHT = 100.0
-GAP = 0.24  # Of a bar's place.
-FEWEST_POINTS = 3
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar in a picture 100 high and as wide as there are bars; `whole` tells a full week or month."""
-
-    label: str
-    value: Decimal
-    x: float
-    y: float
-    width: float
-    height: float
-    whole: bool
-
-
-@dataclass(frozen=True)
-class BarChart:
-    bars: tuple[Bar, ...]
-    top: Decimal
-    best: Bar | None
-
-    @property
-    def is_worth_drawing(self) -> bool:
-        return sum(bar.value != 0 for bar in self.bars) >= FEWEST_POINTS
-
-    @property
-    def has_parts(self) -> bool:
-        return not all(bar.whole for bar in self.bars)
 
 
 @dataclass(frozen=True)
@@ -99,26 +69,14 @@ def step_of(period: Period) -> Step:
 def bar_chart(sums: Mapping[date, Decimal], period: Period) -> BarChart:
     """Return a bar for each day, week or month of the period, those without a purchase too."""
     step = step_of(period)
-    spans = list(_spans(period, step))
-    top = max([*sums.values(), Decimal(0)])
-    bars = []
-    for place, (first, following) in enumerate(spans):
-        value = sums.get(first, Decimal("0.00"))
-        # A day of refunds alone is below zero; it has no bar, its sum stands in the table.
-        height = float(max(value, Decimal(0)) / top) * HEIGHT if top else 0.0
-        bars.append(
-            Bar(
-                label=_label(first, following, step),
-                value=value,
-                x=round(place + GAP / 2, 2),
-                y=round(HEIGHT - height, 2),
-                width=1 - GAP,
-                height=round(height, 2),
-                whole=first >= period.start and following <= period.end,
-            )
+    return draw_bars(
+        (
+            _label(first, following, step),
+            sums.get(first, Decimal("0.00")),
+            first >= period.start and following <= period.end,
         )
-    whole = [bar for bar in bars if bar.whole and bar.value > 0]
-    return BarChart(tuple(bars), top, max(whole, key=lambda bar: bar.value, default=None))
+        for first, following in _spans(period, step)
+    )
 
 
 def heat(value: float, largest: float) -> int:

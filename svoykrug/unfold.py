@@ -150,6 +150,7 @@ UNFOLD: dict[str, Any] = {
             _group(
                 _("Neighbours"),
                 _report("admin:reports_win_win", _("Win-win map"), "handshake"),
+                _table("promos.Offer", _("Offers"), "sell"),
                 _table("promos.CrossPromoChain", _("Chains"), "link"),
                 _table("promos.Coupon", _("Coupons"), "confirmation_number"),
                 _table("promos.CouponCampaign", _("Coupon campaigns"), "campaign"),

@@ -1,5 +1,5 @@
-"""The staff's surface of chains, coupons and quotes."""
+"""The staff's surface of chains, coupons, offers and quotes."""
 
-from . import campaigns, chains, coupons, quotes
+from . import campaigns, chains, coupons, offers, quotes
 
-__all__ = ["campaigns", "chains", "coupons", "quotes"]
+__all__ = ["campaigns", "chains", "coupons", "offers", "quotes"]

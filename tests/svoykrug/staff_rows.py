@@ -21,7 +21,7 @@ from loyalty.models import (
     StatusTier,
     Transaction,
 )
-from promos.models import CampaignCoupon, Coupon, CouponCampaign, CrossPromoChain, Quote
+from promos.models import CampaignCoupon, Coupon, CouponCampaign, CrossPromoChain, Offer, Quote
 from tests.factories import (
     NOON,
     BusinessFactory,
@@ -94,6 +94,10 @@ def open_shop(tag: str, *, code: str) -> Shop:
         CrossPromoChain: chain,
         Coupon: coupon,
         CouponCampaign: campaign,
+        Offer: Offer.objects.create(
+            business=business, title=f"{tag} offer", conditions={"categories": [f"{tag} category"]},
+            effect={"kind": "multiplier", "value": "2"},
+        ),
         ImportJob: job,
         ApiKey: ApiKey.objects.create(
             business=business, label=f"{tag} till", prefix=f"sk_{tag}"[:16], key_hash=f"{code}", scopes=[]

@@ -31,7 +31,7 @@ from loyalty.models import (
     StatusTier,
     Transaction,
 )
-from promos.models import Coupon, CouponCampaign, CrossPromoChain, Quote
+from promos.models import Coupon, CouponCampaign, CrossPromoChain, Offer, Quote
 from tests.factories import MemberFactory, StaffFactory
 from tests.svoykrug.staff_rows import CANARY, Shop, open_shop
 
@@ -55,6 +55,7 @@ TABLE: dict[type, dict[str, str]] = {
     CrossPromoChain: {"programme": "vac", "owner": "vac"},
     CouponCampaign: {"programme": "vac", "owner": "vac"},
     Coupon: {"programme": "v", "owner": "v"},
+    Offer: {"programme": "vac", "owner": "vac"},
     Quote: {"programme": "v", "owner": "v"},
     Referral: {"programme": "v"},
     Event: {"programme": "v", "owner": "v"},
@@ -213,7 +214,7 @@ def test_autocomplete_answers_strangers_nothing(clients, other):
 
 
 @pytest.mark.parametrize("model", [Transaction, Coupon, StaffMembership, ParkedRefund, BonusEntry, BonusLot,
-                                   CouponCampaign, CrossPromoChain, Member, Quote, Referral],
+                                   CouponCampaign, CrossPromoChain, Member, Offer, Quote, Referral],
                          ids=lambda model: model.__name__)  # fmt: skip
 def test_lists_ask_the_database_the_same_for_one_row_and_three(
     clients, own, model, django_assert_max_num_queries
