@@ -99,12 +99,20 @@ class JoinForm(forms.Form):
         return Choice(granted=frozenset(granted))
 
 
+CHANNEL_WORDS = {
+    Notification.Channel.INAPP: _("In the app"),
+    Notification.Channel.SMS: _("SMS"),
+    Notification.Channel.EMAIL: _("E-mail"),
+    Notification.Channel.PUSH: _("Notifications on the phone"),
+}
+
+
 class AdvertisingForm(forms.Form):
     """On which channels advertising may come."""
 
     channels = forms.MultipleChoiceField(
         label=_("How it may come"),
-        choices=Notification.Channel.choices,
+        choices=[(channel.value, words) for channel, words in CHANNEL_WORDS.items()],
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )

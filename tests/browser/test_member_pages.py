@@ -264,6 +264,9 @@ def test_an_invitation_leads_a_newcomer_in_and_the_inviter_sees_them(live_server
     expect(guest.get_by_text("Анна приглашает вас в круг.")).to_be_visible()
     guest.keyboard.type(sent[-1])
     guest.keyboard.press("Enter")
+    expect(guest.get_by_text("Анна приглашает вас в круг.")).to_be_visible()
+    guest.get_by_label("Согласие на обработку").check()
+    guest.get_by_role("button", name="Вступить").click()
     expect(guest.get_by_role("heading", name="Здравствуйте")).to_be_visible()
     assert sideways(guest) == 0
 
