@@ -84,9 +84,9 @@ SELECT sk_coupon(n), sk_at(n, 50000), now(), lpad(upper(to_hex(n)), 10, '0'), sk
   CASE WHEN n % 20 > 0 THEN sk_purchase(n * 10 - 1) END
 FROM generate_series(1, 50000) n;
 INSERT INTO coupon_campaigns (id, created_at, updated_at, business_id, title, reaches_everybody, tiers, segments, benefit,
-  benefit_value, benefit_text, min_amount, valid_days, status, matched, refused, issued, started_at, finished_at)
+  benefit_value, benefit_text, min_amount, valid_days, status, matched, expected, refused, issued, started_at, finished_at)
 SELECT sk_id('2024-10-05 00:00+03', 'campaign', n), now(), now(), sk_business(1 + n % 20), 'Campaign ' || n, false, '{}', '{}', 'percent',
-  10, '', 0, 14, 'issued', 500, 0, 500, now(), now() FROM generate_series(1, 20) n;
+  10, '', 0, 14, 'issued', 500, 500, 0, 500, now(), now() FROM generate_series(1, 20) n;
 INSERT INTO campaign_coupons (id, created_at, campaign_id, user_id, coupon_id)
 SELECT sk_id(created_at, 'given', n), created_at, sk_id('2024-10-05 00:00+03', 'campaign', 1 + n % 20), user_id, id
 FROM coupons, LATERAL (SELECT ('x' || substr(code, 3))::bit(32)::bigint AS n) number WHERE n % 5 = 0 ON CONFLICT DO NOTHING;
