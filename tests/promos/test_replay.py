@@ -11,7 +11,14 @@ from django.db import connection
 
 from loyalty.models import StatusTier, Transaction
 from promos.services.checkout import record_purchase
-from tests.factories import NOON, BusinessFactory, CouponFactory, MemberFactory, give_bonuses
+from tests.factories import (
+    NOON,
+    BusinessFactory,
+    CouponFactory,
+    MemberFactory,
+    give_bonuses,
+    publish_offer,
+)
 from tests.promos.requests import purchase
 
 pytestmark = pytest.mark.django_db
@@ -74,3 +81,34 @@ def test_of_explanations_without_inputs_only_the_count_is_told(stored, capsys):
 def test_an_unknown_business_is_refused():
     with pytest.raises(CommandError, match="no business with the code NOBODY"):
         call_command("replay_purchases", business="NOBODY")
+
+
+def test_explanations_of_version_2_replay_without_the_cap(stored, capsys):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "UPDATE transactions SET explanation = (explanation #- '{inputs,accrual_cap_percent}')"
+            " || '{\"version\": 2}'"
+        )
+
+    call_command("replay_purchases")
+
+    assert capsys.readouterr().out.splitlines()[-1] == "replayed=1 differing=0 without_inputs=0"
+
+
+def test_offers_are_decided_again_and_one_that_did_not_apply_is_named(member, business, capsys):
+    publish_offer(business, per_member_limit=1)
+    for receipt in ("first", "second"):
+        record_purchase(purchase(member, business, receipt), at=NOON)
+    call_command("replay_purchases")
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "UPDATE transactions SET explanation = explanation #- '{inputs,offers,used}'"
+            " WHERE external_id = 'second'"
+        )
+    with pytest.raises(CommandError, match="1 purchases replay to other numbers"):
+        call_command("replay_purchases")
+
+    assert "offers is" in capsys.readouterr().err
