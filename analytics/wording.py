@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from django.utils.formats import get_format
 from django.utils.translation import gettext, ngettext
 
 from analytics.comparison import FEWEST_PER_ARM, FEWEST_PER_CELL, Arm, Lacking, Outcome, Uplift
@@ -134,16 +135,20 @@ def _between(low: float, high: float) -> dict[str, str]:
 
 
 def _ends(low: float, high: float) -> tuple[str, str]:
-    """Round to whole ones, or to tenths where whole ones would tell zero or twice the same."""
-    if low and high and 0 not in (round(low), round(high)) and round(low) != round(high):
-        return grouped(_plain(low)), grouped(_plain(high))
-    return _tenths(low), _tenths(high)
+    """Round to whole ones; to tenths what is below one, or both where they would read the same."""
+    if round(low) == round(high):
+        return _tenths(low), _tenths(high)
+    return _short(low), _short(high)
+
+
+def _short(number: float) -> str:
+    return _tenths(number) if abs(number) < 1 else grouped(_plain(number))
 
 
 def _tenths(number: float) -> str:
-    tenths = Decimal(round(number, 1)).quantize(Decimal("0.1"))
-    # A kopeck's second digit says nothing here.
-    return grouped(tenths).removesuffix("0") if tenths % 1 else grouped(tenths)
+    # `grouped` writes kopecks, of which the second digit says nothing here.
+    text = grouped(Decimal(round(10 * number)) / 10)
+    return text.removesuffix("0") if get_format("DECIMAL_SEPARATOR") in text else text
 
 
 def _plain(number: float) -> Decimal:

@@ -56,7 +56,7 @@ class DemoChain:
 # Large hold-outs: of the small demo's thousand members only so do both arms pass the hundred that a
 # comparison needs.
 CHAINS = (
-    DemoChain("B04", "B03", "К чаю: скидка на всё для выпечки", 6, 34, {
+    DemoChain("B04", "B11", "К чаю: скидка на украшения", 6, 34, {
         "coupon_benefit": Benefit.PERCENT, "coupon_value": Decimal(15), "coupon_valid_days": 21,
         "discount_share_percent": Decimal(30), "holdout_percent": Decimal(50),
     }),
