@@ -5,6 +5,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from django.db.models import Count
+from django.utils.translation import gettext
 
 from loyalty.models import Member
 from loyalty.templatetags.money import rub
@@ -34,8 +35,7 @@ class ToldVersion:
 class Meter:
     """How much of a bound is used; percent from 0 to 100."""
 
-    used: str
-    bound: str
+    text: str
     percent: int
 
 
@@ -73,12 +73,14 @@ def _arms(chain: CrossPromoChain) -> Any:
 def _meters(chain: CrossPromoChain) -> list[Meter]:
     found = []
     if chain.budget_rub:
-        found.append(
-            Meter(rub(chain.spent_rub), rub(chain.budget_rub), _share(chain.spent_rub, chain.budget_rub))
-        )
+        words = {"used": rub(chain.spent_rub), "bound": rub(chain.budget_rub)}
+        text = gettext("Discounts given: %(used)s of %(bound)s") % words
+        found.append(Meter(text, _share(chain.spent_rub, chain.budget_rub)))
     if chain.total_limit:
-        used = _share(Decimal(chain.issued_count), Decimal(chain.total_limit))
-        found.append(Meter(str(chain.issued_count), str(chain.total_limit), used))
+        text = gettext("Coupons given: %(used)d of %(bound)d") % {
+            "used": chain.issued_count, "bound": chain.total_limit,
+        }  # fmt: skip
+        found.append(Meter(text, _share(Decimal(chain.issued_count), Decimal(chain.total_limit))))
     return found
 
 

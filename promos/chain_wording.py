@@ -80,6 +80,8 @@ def chain_words(terms: Mapping[str, Any], *, source: str, target: str) -> list[t
             **names, "share": percent(terms["discount_share_percent"]),
         }  # fmt: skip
     fair = gettext("%(share)s of members get no coupon, to compare with; visits count for %(days)d days.")
+    if not terms["holdout_percent"]:
+        fair = gettext("Nobody is held out, so there is nothing to compare the coupons with.")
     held = {"share": percent(terms["holdout_percent"]), "days": terms["attribution_days"]}
     return [
         (gettext("When"), trigger_words(terms, source=source)),

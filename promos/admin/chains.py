@@ -182,6 +182,13 @@ class CrossPromoChainAdmin(ScopedAdmin):
             return agreed if own is None else agreed.filter(target_business__in=own)
         return super().choices(db_field, request)
 
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        if db_field.name == "target_business":
+            kwargs["initial"] = None  # It is never the own business, which is what forms begin with.
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if obj.status == Status.DRAFT:
             chains.save_draft(obj, by=request.user)
