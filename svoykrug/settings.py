@@ -271,12 +271,17 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "TransactionKind": "loyalty.models.Transaction.Kind",
         "EntryKind": "loyalty.models.BonusEntry.Kind",
+        "WebhookStatus": "loyalty.models.WebhookEndpoint.Status",
+        "WebhookWanted": "loyalty.api.webhooks.MAY_SET",
+        "DeliveryStatus": "loyalty.models.WebhookDelivery.Status",
     },
     "TAGS": [
         {"name": "auth", "description": "Members sign in by a code sent to the phone"},
         {"name": "me", "description": "The member's own data"},
         {"name": "transactions", "description": "Purchases and refunds of a business"},
         {"name": "members", "description": "Members as a till sees them"},
+        {"name": "webhook-endpoints", "description": "Where a business's systems are told what happens"},
+        {"name": "webhook-deliveries", "description": "What they were told and how they answered"},
     ],
 }
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from loyalty.api import views
+from loyalty.api import views, webhooks
 
 urlpatterns = [
     path("auth/otp", views.OtpView.as_view()),
@@ -16,4 +16,8 @@ urlpatterns = [
     path("me/referral", views.ReferralView.as_view()),
     path("me/consents", views.ConsentsView.as_view()),
     path("me/entries", views.EntriesView.as_view()),
+    path("webhook-endpoints", webhooks.EndpointsView.as_view()),
+    path("webhook-endpoints/<uuid:endpoint_id>", webhooks.EndpointView.as_view()),
+    path("webhook-deliveries", webhooks.DeliveriesView.as_view()),
+    path("webhook-deliveries/<uuid:delivery_id>/redeliver", webhooks.RedeliverView.as_view()),
 ]
