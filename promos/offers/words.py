@@ -77,7 +77,7 @@ def condition_words(asked: Conditions, *, for_staff: bool = False, event: str = 
     if asked.first_purchase:
         parts.append(gettext("on the first purchase here"))
     if asked.min_amount is not None:
-        parts.append(gettext("on a bill of %(sum)s or more") % {"sum": rub(asked.min_amount)})
+        parts.append(pgettext("offer", "on a bill of %(sum)s or more") % {"sum": rub(asked.min_amount)})
     if asked.categories:
         parts.append(gettext("for purchases of: %(names)s") % {"names": ", ".join(asked.categories)})
     parts.append(_tiers(asked.tiers))
