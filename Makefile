@@ -43,8 +43,8 @@ test: .venv/.development ## run every test against real servers: make test [ARGS
 	@$(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 $(NO_SKIPS) $(ARGS)
 
 .PHONY: prove
-prove: .venv/.development ## prove the ledger at length, by random lives, races and kills; half an hour
-	@PROVE=full $(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 tests/model tests/races tests/crashes $(ARGS)
+prove: .venv/.development ## prove the ledger and the pipeline at length, by random lives, races and kills; half an hour
+	@PROVE=full $(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 tests/model tests/races tests/crashes tests/analytics $(ARGS)
 
 .PHONY: bench
 bench: .venv/.runtime ## measure speed beside a yardstick of the same run: make bench [ONLY=NAME,NAME]
