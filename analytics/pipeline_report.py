@@ -1,6 +1,6 @@
 """How fresh and how right the analytics is, in plain words. Reads PostgreSQL only, so it always answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -22,10 +22,11 @@ Outcome = Reconciliation.Outcome
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong, and what to do about it."""
+    """What is wrong, what to do about it, and by which command if by one."""
 
     what: str
     advice: str
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,54 +77,43 @@ def _latest_comparisons() -> list[Reconciliation]:
 
 def _troubles(
     lag: timedelta | None, compared_at: datetime | None, comparisons: Sequence[Reconciliation], at: datetime
-) -> list[Trouble]:
-    found = []
-    if reason := refusal():
-        found.append(
-            Trouble(
-                gettext("PostgreSQL was restored from a backup. Nothing is carried until someone agrees."),
-                gettext("Run `manage.py refill_clickhouse`. The sync says: %(reason)s") % {"reason": reason},
-            )
+) -> Iterator[Trouble]:
+    if refusal():
+        yield Trouble(
+            gettext("PostgreSQL was restored from a backup. Nothing is carried until someone agrees."),
+            gettext("Fill the copy anew:"),
+            "manage.py refill_clickhouse",
         )
     if open_one := stall():
-        found.append(
-            Trouble(
-                gettext("A database transaction stays open for %(time)s: what came after it waits.")
-                % {"time": _span_words(open_one.open_for)},
-                gettext("Find out what process %(pid)s is doing, and end it if it hangs.")
-                % {"pid": open_one.pid},
-            )
+        yield Trouble(
+            gettext("A database transaction stays open for %(time)s: what came after it waits.")
+            % {"time": _span_words(open_one.open_for)},
+            gettext("Find out what process %(pid)s is doing, and end it if it hangs.")
+            % {"pid": open_one.pid},
         )
     if lag is None or lag > LATE:
-        found.append(
-            Trouble(
-                gettext("No sync has ended for a while."),
-                gettext(
-                    "See that the worker, its schedule and ClickHouse are running; then run"
-                    " `manage.py sync_clickhouse`. Nothing is lost: purchases wait in PostgreSQL."
-                ),
-            )
+        yield Trouble(
+            gettext("No sync has ended for a while. Nothing is lost: purchases wait in PostgreSQL."),
+            gettext("See that the worker, its schedule and ClickHouse are running; then carry what waits:"),
+            "manage.py sync_clickhouse",
         )
     if differing := [each for each in comparisons if each.outcome == Outcome.DIFFERS]:
-        found.append(
-            Trouble(
-                ngettext(
-                    "%(count)s month differs from PostgreSQL.",
-                    "%(count)s months differ from PostgreSQL.",
-                    len(differing),
-                )
-                % {"count": len(differing)},
-                gettext("Run `manage.py reconcile --heal`; if a month still differs, look into the log."),
+        yield Trouble(
+            ngettext(
+                "%(count)s month differs from PostgreSQL.",
+                "%(count)s months differ from PostgreSQL.",
+                len(differing),
             )
+            % {"count": len(differing)},
+            gettext("Rebuild it; if it still differs, look into the log:"),
+            "manage.py reconcile --heal",
         )
     if compared_at is None or at - compared_at > UNCOMPARED:
-        found.append(
-            Trouble(
-                gettext("The analytics was not compared with PostgreSQL for more than a day."),
-                gettext("See that the schedule is switched on, or run `manage.py reconcile`."),
-            )
+        yield Trouble(
+            gettext("The analytics was not compared with PostgreSQL for more than a day."),
+            gettext("See that the schedule is switched on, or compare now:"),
+            "manage.py reconcile",
         )
-    return found
 
 
 def _tables() -> list[TableLine]:
@@ -172,6 +162,8 @@ def _month_words(month: date) -> str:
 
 def _span_words(span: timedelta) -> str:
     minutes = max(0, int(span.total_seconds()) // 60)
+    if not minutes:
+        return gettext("less than a minute")
     if minutes < 120:
         return ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes}
     hours = minutes // 60
