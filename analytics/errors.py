@@ -29,3 +29,7 @@ class SwapRefused(DomainError):
 
     code = "swap_refused"
     status = 409
+
+
+class Unscoped(Exception):
+    """A fault of the code: an owner's businesses were given to a query that answers for everybody's."""

@@ -15,8 +15,7 @@ from uuid import UUID
 
 from django.db.models import Max
 
-from analytics.clickhouse.client import connect
-from analytics.clickhouse.queries import local_days, read_query, rfm_params, rfm_scores, scope
+from analytics.clickhouse.queries import ask, local_days, read_query, rfm_params, rfm_scores
 from analytics.comparison import Arm, Outcome
 from analytics.models import RfmRun, SyncWindow
 
@@ -225,8 +224,7 @@ def member_segment(member_id: UUID) -> RfmRow | None:
         return None
     query = f"SELECT * FROM ({read_query('rfm_snapshot')}) WHERE user_id = %(member_id)s"  # noqa: S608
     params = {"snapshot_date": run.snapshot_date.isoformat(), "member_id": str(member_id)}
-    with connect() as clickhouse:
-        rows = clickhouse.run(query, params).rows
+    rows = ask(query, params, business_ids=None)
     return RfmRow(*rows[0]) if rows else None
 
 
@@ -234,9 +232,8 @@ def win_win_matrix(
     business_ids: Collection[UUID] | None, *, start: date, end: date
 ) -> tuple[MatrixCell, ...]:
     """Return the pairs with a trigger on the local days [start, end); with businesses, pairs they are in."""
-    params = {"from_date": start.isoformat(), "to_date": end.isoformat(), **scope(business_ids)}
-    with connect() as clickhouse:
-        rows = clickhouse.run(read_query("win_win_matrix"), params).rows
+    params = {"from_date": start.isoformat(), "to_date": end.isoformat()}
+    rows = ask(read_query("win_win_matrix"), params, business_ids=business_ids)
     chains = [_chain_cell(*row) for row in rows]
     return tuple(
         MatrixCell(*pair, tuple(group))
@@ -253,8 +250,7 @@ def _chain_cell(
 
 def summary(business_ids: Collection[UUID] | None, *, start: date, end: date) -> Summary:
     """Return the totals of the local days [start, end)."""
-    with connect() as clickhouse:
-        [row] = clickhouse.run(read_query("summary"), {**local_days(start, end), **scope(business_ids)}).rows
+    [row] = ask(read_query("summary"), local_days(start, end), business_ids=business_ids)
     return Summary(*row)
 
 
@@ -271,9 +267,7 @@ def turnover_by(
         Step.MONTH: "toStartOfMonth(local_day)",
     }
     query = read_query("turnover_by", first_day=first_day[step])
-    with connect() as clickhouse:
-        rows = clickhouse.run(query, {**local_days(start, end), **scope(business_ids)}).rows
-    return dict(rows)
+    return dict(ask(query, local_days(start, end), business_ids=business_ids))
 
 
 def freshness() -> Freshness:
@@ -288,12 +282,11 @@ def _rfm(
 ) -> list[tuple[Any, ...]] | None:
     """Run an RFM query over the stored snapshot or over businesses; None where buyers are too few."""
     params = rfm_params(run.snapshot_date, business_ids) | params
-    with connect() as clickhouse:
-        if business_ids is None:
-            source = read_query("rfm_snapshot")
-        else:
-            buyers = f"SELECT count() FROM ({read_query('rfm_members')})"  # noqa: S608
-            if clickhouse.run(buyers, params).rows[0][0] < FEWEST_BUYERS:
-                return None
-            source = rfm_scores()
-        return list(clickhouse.run(read_query(name, rfm_source=source), params).rows)
+    if business_ids is None:
+        source = read_query("rfm_snapshot")
+    else:
+        buyers = f"SELECT count() FROM ({read_query('rfm_members')})"  # noqa: S608
+        if ask(buyers, params, business_ids=business_ids)[0][0] < FEWEST_BUYERS:
+            return None
+        source = rfm_scores()
+    return list(ask(read_query(name, rfm_source=source), params, business_ids=business_ids))

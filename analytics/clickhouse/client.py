@@ -21,6 +21,8 @@ from django.conf import settings
 from analytics.errors import ClickHouseUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 3
+# The driver's own; work that ClickHouse does may be silent for long.
+SILENCE_SECONDS = 300
 AUTHENTICATION_FAILED = 516  # The driver's own list of codes stops before it.
 GIGABYTE = 1024**3
 # Nobody there, gone in the middle, or something else than a ClickHouse behind the port.
@@ -33,6 +35,8 @@ READ_LIMITS: Mapping[str, Any] = {
     # A row's key decides its partition, so duplicates never lie in two of them.
     "do_not_merge_across_partitions_select_final": 1,
 }
+# What is asked for a reader: nothing can be written by it, whatever the text says.
+ASK_LIMITS: Mapping[str, Any] = {**READ_LIMITS, "readonly": 2}
 WORK_LIMITS: Mapping[str, Any] = {
     **READ_LIMITS,
     "max_execution_time": 1200,
@@ -83,10 +87,13 @@ def with_database(url: str, name: str) -> str:
 
 
 @contextmanager
-def connect(*, to: str | None = None) -> Iterator[Connection]:
+def connect(*, to: str | None = None, silence_seconds: int = SILENCE_SECONDS) -> Iterator[Connection]:
     """Open a connection to the settings' database, or to the one named `to`.
 
-    Raises ClickHouseUnavailable when the server is not there, refuses the password, or was not migrated.
+    silence_seconds  after so long without a word from the server it counts as away
+
+    Raises ClickHouseUnavailable when the server is not there, refuses the password, was not migrated, or
+    stops a query that took too long or too much memory.
     """
     if not settings.CLICKHOUSE_URL:
         raise ClickHouseUnavailable("CLICKHOUSE_URL is not set and no embedded server was started.")
@@ -97,6 +104,7 @@ def connect(*, to: str | None = None) -> Iterator[Connection]:
     where = f"{address.hostname}:{address.port or 9000}"
     client = Client.from_url(url)
     client.connection.connect_timeout = CONNECT_TIMEOUT_SECONDS
+    client.connection.send_receive_timeout = silence_seconds
     try:
         yield Connection(client)
     except UNREACHABLE as error:
@@ -104,6 +112,10 @@ def connect(*, to: str | None = None) -> Iterator[Connection]:
     except ServerException as error:
         if error.code == AUTHENTICATION_FAILED:
             raise ClickHouseUnavailable(f"ClickHouse at {where} refuses the user or the password.") from error
+        if error.code in (ErrorCodes.TIMEOUT_EXCEEDED, ErrorCodes.MEMORY_LIMIT_EXCEEDED):
+            raise ClickHouseUnavailable(
+                f"ClickHouse at {where} stopped a query at its limit: {_first_line(error)}"
+            ) from error
         if error.code in (ErrorCodes.UNKNOWN_DATABASE, ErrorCodes.UNKNOWN_TABLE):
             raise ClickHouseUnavailable(
                 f"ClickHouse at {where} is not migrated: run `manage.py migrate_clickhouse`."

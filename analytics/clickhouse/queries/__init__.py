@@ -1,6 +1,6 @@
-"""The queries, one .sql file each, and the one builder of their scope."""
+"""The queries, one .sql file each, and the one way for a reader to ask them, with a scope."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
@@ -9,6 +9,12 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from analytics.clickhouse.client import ASK_LIMITS, connect
+from analytics.errors import Unscoped
+
+# A little more than a query may take: a server that hangs must not hold a page for minutes.
+PATIENCE_SECONDS = 25
+SCOPED = "%(everywhere)s OR"
 NOBODY = UUID(int=0)  # IN () is no SQL; no business has this id.
 
 
@@ -19,6 +25,21 @@ def read_query(name: str, **parts: str) -> str:
     for part, sql in parts.items():
         text = text.replace("{" + part + "}", sql)
     return text
+
+
+def ask(
+    query: str, params: Mapping[str, Any], *, business_ids: Collection[UUID] | None
+) -> Sequence[tuple[Any, ...]]:
+    """Run a reader's query, narrowed to these businesses; None is the whole programme, [] is nothing.
+
+    Whatever a page or an endpoint reads goes through here, so the scope has to be said each time.
+    Raises Unscoped when businesses are given to a query that does not narrow by them;
+    ClickHouseUnavailable.
+    """
+    if business_ids is not None and SCOPED not in query:
+        raise Unscoped("The query does not narrow by businesses: it may be asked for the programme only.")
+    with connect(silence_seconds=PATIENCE_SECONDS) as clickhouse:
+        return clickhouse.run(query, {**params, **scope(business_ids)}, limits=ASK_LIMITS).rows
 
 
 def scope(business_ids: Collection[UUID] | None) -> dict[str, Any]:
