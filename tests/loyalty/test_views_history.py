@@ -14,7 +14,15 @@ from loyalty.models import Member, StatusTier
 from promos.services.checkout import record_purchase, record_refund
 from promos.services.purchases import LineRefund, PurchaseRequest, RefundRequest
 from promos.services.quotes import make_quote
-from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory, give_bonuses, invite
+from tests.factories import (
+    BusinessFactory,
+    ChainFactory,
+    CouponFactory,
+    MemberFactory,
+    consent,
+    give_bonuses,
+    invite,
+)
 from tests.loyalty.pages import buy, lapse, page_of, read, words
 
 # --- History -----------------------------------------------------------------------------------------
@@ -78,6 +86,7 @@ def test_a_made_up_cursor_is_no_page(signed_in, cursor):
 def test_a_purchase_explains_itself_in_words(signed_in, member, now):
     bakery, tea = BusinessFactory(name="Печём вместе"), BusinessFactory(name="Чайная на углу")
     agreed = now - timedelta(days=1)
+    consent(member)
     ChainFactory(source_business=bakery, target_business=tea, trigger_min_amount=D("500"), accepted_at=agreed)
     small = buy(member, bakery, "420.00", at=now)
     large = buy(member, bakery, "700.00", at=now)
@@ -93,6 +102,7 @@ def test_a_purchase_explains_itself_in_words(signed_in, member, now):
 
 def test_the_hold_out_is_never_told(signed_in, member, now):
     chain = ChainFactory(holdout_percent=D("100"), accepted_at=now - timedelta(days=1))
+    consent(member)
     purchase = buy(member, chain.source_business, "700.00", at=now)
     assert chain.assignments.get().arm == "control"
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.utils import timezone
+from django.utils import timezone, translation
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from loyalty.errors import WebhookRefused
@@ -47,6 +47,8 @@ threaded = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def loopback_allowed(settings):
     settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     settings.WEBHOOK_SECONDS = 2
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from loyalty.models import Notification
-from loyalty.services.consents import advertising, decide
+from loyalty.services.consents import Choice, advertising, decide
 from promos.chain_terms import terms_of
 from promos.models import ChainAssignment, Coupon, CrossPromoChain
 from promos.services import chains
@@ -45,7 +45,7 @@ def arms(chain):
 
 def withdraw(member, partner=None):
     about = advertising("inapp", partner.pk if partner else None)
-    decide(member_id=member.pk, withdrawn=[about], language="ru", ip=None, at=NOON)
+    decide(Choice(withdrawn=frozenset([about])), member_id=member.pk, language="ru", ip=None, at=NOON)
 
 
 class TestConsent:

@@ -5,6 +5,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from django.utils import translation
 
 from svoykrug import outbound
 from svoykrug.outbound import AddressRefused, Unreachable, post, target_of
@@ -29,6 +30,12 @@ REFUSED = [
     "https://8.8.8.8:99999/", "https://8.8.8.8/a b", "https://8.8.8.8/\r\nX: y", "https://[8.8.8.8/",
     "https://" + "a" * 600 + ".example/",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def in_english():
+    with translation.override("en"):
+        yield
 
 
 @pytest.mark.parametrize("url", REFUSED)
