@@ -121,3 +121,24 @@ class TooManyRequests(DomainError):
 
 class WebhookRefused(DomainError):
     """The webhook cannot be set up like this."""
+
+
+class InProgress(DomainError):
+    """A twin with the same Idempotency-Key is being answered."""
+
+    code = "in_progress"
+    status = 409
+
+
+class IdempotencyKeyReused(DomainError):
+    """The Idempotency-Key came before with other content; details["fields"] names what differs."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class KeptAnswerUnreadable(DomainError):
+    """The key that encrypted the first answer is not there any more."""
+
+    code = "unavailable"
+    status = 503

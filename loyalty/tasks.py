@@ -7,7 +7,7 @@ from celery import shared_task
 from django.db import OperationalError
 from django.utils import timezone
 
-from loyalty.services import expiry, tiers
+from loyalty.services import expiry, idempotency, tiers
 from loyalty.services.webhooks import delivery
 
 WEBHOOKS_RUN_SECONDS = 50
@@ -42,3 +42,8 @@ def deliver_webhooks() -> int | None:
 @shared_task(name="forget_old_webhook_events")
 def forget_old_webhook_events() -> int:
     return delivery.forget_old_events(at=timezone.now())
+
+
+@shared_task(name="forget_answers")
+def forget_answers() -> int:
+    return idempotency.forget_answers(at=timezone.now())

@@ -28,6 +28,8 @@ TITLES = {
     "not_found": gettext_lazy("There is no such object"),
     "member_not_found": gettext_lazy("There is no such member"),
     "external_id_reused": gettext_lazy("The receipt is already recorded with other content"),
+    "idempotency_key_reused": gettext_lazy("The Idempotency-Key was used with other content"),
+    "in_progress": gettext_lazy("The same call is being answered"),
     "refund_unlinked": gettext_lazy("The refund names no purchase"),
     "refund_exceeds_purchase": gettext_lazy("The refund is larger than what is left of the purchase"),
     "presence_code_invalid": gettext_lazy("The member code did not fit"),

@@ -1,10 +1,13 @@
 """What the OpenAPI description says of every call."""
 
+import re
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
+from svoykrug.errors import DomainError
 from svoykrug.problems import CONTENT_TYPE
 
 
@@ -26,9 +29,98 @@ class Problem(serializers.Serializer[Any]):
     request_id = serializers.CharField(help_text="Also in X-Request-Id; name it when you ask for help.")
 
 
-def describe(*, answers: dict[int, Any], problems: tuple[int, ...], **more: Any) -> Any:
-    """Describe a call: its answers by status, and the statuses of its problems."""
+# Codes that need no telling of each call; the others are told by `describe(refuses=…)`.
+USUAL = {
+    400: "invalid",
+    401: "not_authenticated",
+    403: "permission_denied",
+    404: "not_found",
+    406: "not_acceptable",
+    413: "too_large",
+    415: "unsupported_media_type",
+    429: "throttled",
+    503: "unavailable",
+}
+# An Idempotency-Key may be refused so.
+OF_THE_KEY = {400: "invalid", 409: "in_progress", 422: "idempotency_key_reused"}
+KEY_PARAMETER = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    OpenApiParameter.HEADER,
+    description="Your own name for this call. For 24 hours a repeat with it gets the first answer, "
+    "with `Idempotent-Replayed: true`; other content is refused.",
+)
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After", int, OpenApiParameter.HEADER, description="Seconds.", response=[409, 429, 503]
+)
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    {"type": "string", "enum": ["true"]},
+    OpenApiParameter.HEADER,
+    description="The answer is the first one, given again.",
+    response=[200, 201, 202, 204],
+)
+
+
+def describe(
+    *,
+    answers: dict[int, Any],
+    problems: tuple[int, ...] = (),
+    refuses: tuple[type[DomainError], ...] = (),
+    **more: Any,
+) -> Any:
+    """Describe a call: its answers by status, and what it may be refused for.
+
+    problems  statuses whose codes are the usual ones; those that every call may have need no telling
+    refuses   refusals of its own: status and code are theirs
+    """
+    codes: dict[int, list[str]] = {status: [] for status in problems}
+    for refusal in refuses:
+        codes.setdefault(refusal.status, []).append(refusal.code)
     responses: dict[Any, Any] = dict(answers)
-    for status in problems:
-        responses[status, CONTENT_TYPE] = OpenApiResponse(Problem)
+    for status in sorted(codes):
+        told = ([USUAL[status]] if status in problems and status in USUAL else []) + codes[status]
+        responses[status, CONTENT_TYPE] = OpenApiResponse(Problem, description=_listed(told))
     return extend_schema(responses=responses, **more)
+
+
+class CallSchema(AutoSchema):
+    """Adds to each call what the base view does for all of them (loyalty/api/base.py)."""
+
+    def get_override_parameters(self) -> list[Any]:
+        return [RETRY_AFTER, *([KEY_PARAMETER, REPLAYED] if self._changes() else [])]
+
+    def _get_response_bodies(self, direction: Any = "response") -> Any:
+        bodies = super()._get_response_bodies(direction)
+        if direction != "response":
+            return bodies
+        for status, codes in self._of_every_call().items():
+            kept = bodies.get(str(status))
+            told = CODE.findall(kept["description"]) if kept else []
+            words = _listed([*told, *(code for code in codes if code not in told)])
+            bodies[str(status)] = self._get_response_for_code(
+                OpenApiResponse(Problem, description=words), str(status), media_types=[CONTENT_TYPE]
+            )
+        return dict(sorted(bodies.items()))
+
+    def _of_every_call(self) -> dict[int, list[str]]:
+        statuses = [406, 429, 503]
+        if self.view.authentication_classes:
+            statuses += [401, 403]
+        found = {status: [USUAL[status]] for status in statuses}
+        if self._changes():
+            for status, code in OF_THE_KEY.items():
+                found.setdefault(status, []).append(code)
+            # A body is read for its key even where the call has no use for one.
+            found |= {status: [USUAL[status]] for status in (413, 415)}
+        return found
+
+    def _changes(self) -> bool:
+        return self.method not in {"GET", "HEAD", "OPTIONS"}
+
+
+CODE = re.compile("`([a-z_]+)`")
+
+
+def _listed(codes: list[str]) -> str:
+    return ", ".join(f"`{code}`" for code in dict.fromkeys(codes))

@@ -214,6 +214,8 @@ OUTBOUND_ALLOWED_NETWORKS = env.list("OUTBOUND_ALLOWED_NETWORKS", default=[])
 OTP_DELIVERY = env.str("OTP_DELIVERY", default="loyalty.services.code_delivery.to_console")
 ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", default=15)
 REFRESH_TOKEN_DAYS = env.int("REFRESH_TOKEN_DAYS", default=30)
+# For so long a refresh whose answer was lost on the way is answered once more.
+REFRESH_GRACE_SECONDS = env.int("REFRESH_GRACE_SECONDS", default=10)
 
 # --- Presence: the code a member shows to spend bonuses -------------------------------------------
 PRESENCE_CODE_SECONDS = env.int("PRESENCE_CODE_SECONDS", default=60)
@@ -248,10 +250,16 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["svoykrug.json_parser.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["svoykrug.json_renderer.FastJSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "svoykrug.pagination.NewestFirst",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "svoykrug.schema.CallSchema",
     "EXCEPTION_HANDLER": "svoykrug.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }
+# How long an Idempotency-Key is known.
+IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
+# Calls in a minute by one API key, by one member, and by one address that shows no credential.
+API_CALLS_PER_KEY = env.int("API_CALLS_PER_KEY", default=120_000)
+API_CALLS_PER_MEMBER = env.int("API_CALLS_PER_MEMBER", default=6_000)
+API_CALLS_PER_ADDRESS = env.int("API_CALLS_PER_ADDRESS", default=6_000)
 # A batch of 1,000 purchases with their lines.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 # The leeway covers clocks of several web servers.

@@ -27,6 +27,12 @@ class Caller:
     def post(self, path: str, body: Any, content_type: str = "application/json", **headers: str) -> Any:
         return self.send("POST", path, body, content_type, **headers)
 
+    def patch(self, path: str, body: Any, **headers: str) -> Any:
+        return self.send("PATCH", path, body, **headers)
+
+    def delete(self, path: str, **headers: str) -> Any:
+        return self.client.delete(f"/api/v1/{path}", headers=self.headers | headers)
+
     def send(
         self, method: str, path: str, body: Any, content_type: str = "application/json", **headers: str
     ) -> Any:

@@ -173,6 +173,9 @@ INSERT INTO crm_integrations (id, created_at, updated_at, business_id, provider,
 SELECT sk_id(now(), 'crm', n), now(), now(), sk_business(n), 'till', '', '{}', true, '' FROM generate_series(1, 20) n;
 INSERT INTO referral_codes (id, created_at, updated_at, user_id, code, invited_count, rewarded_count, monthly_limit, is_active)
 SELECT sk_id(now(), 'referral', n), now(), now(), sk_member(n), 'R' || n, 0, 0, 10, true FROM generate_series(1, 10000) n;
+INSERT INTO idempotency_keys (id, created_at, caller, key, call, fields, status, headers, answer)
+SELECT sk_id(sk_at(n, 20000), 'kept', n), sk_at(n, 20000), 'key:' || sk_business(1 + n % 20), 'key-' || n, 'POST /api/v1/quotes', '{}', 201, '{}', ''
+FROM generate_series(1, 20000) n;
 INSERT INTO seen_contacts (id, created_at, digest)
 SELECT sk_id(now(), 'seen', n), now(), md5('phone' || n) FROM generate_series(1, 10000) n;
 INSERT INTO sessions (id, created_at, user_id, family, token_hash, user_agent, expires_at, reason)

@@ -214,6 +214,10 @@ SELECT user_id, offer_id, day, sum(uses) FROM offer_uses WHERE user_id = sk_memb
 -- idx_offer_versions_offer
 SELECT * FROM offer_versions WHERE offer_id = sk_offer(7) AND number = 1;
 
+-- idx_idempotency_keys_caller_key
+SELECT call, fields, status, headers, answer FROM idempotency_keys WHERE caller = 'key:' || sk_business(8) AND key = 'key-7' AND created_at > '2020-01-01';
+-- idx_idempotency_keys_created
+SELECT id FROM idempotency_keys WHERE created_at <= (SELECT min(created_at) FROM idempotency_keys) ORDER BY created_at LIMIT 5000;
 -- idx_parked_refunds_external
 SELECT * FROM parked_refunds WHERE business_id = ANY(ARRAY[sk_business(8)]) AND (external_id = ANY(ARRAY['refund-7']) OR refund_of = ANY(ARRAY['refund-7'])) ORDER BY purchased_at, id;
 

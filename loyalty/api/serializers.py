@@ -1,14 +1,19 @@
 """Bodies of the members' calls: signing in, the member's own data."""
 
+from datetime import date
 from typing import Any
 
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 
-from loyalty.models import BonusEntry, Business, Consent, TierChange
+from loyalty.models import BonusEntry, Business, Consent, Session, TierChange, Transaction
 from loyalty.services.consents import CHANNELS, PROCESSING, Choice, Subject, advertising, handover
 from svoykrug.serializers import MomentField, MoneyOut, StrictSerializer
 
 MOST_PARTNERS = 200
+OLDEST_YEARS = 120
 
 
 class OtpIn(StrictSerializer):
@@ -117,6 +122,21 @@ class RefreshIn(StrictSerializer):
     refresh = serializers.CharField(max_length=200)
 
 
+class DeviceOut(serializers.Serializer[Any]):
+    """A device that the member is signed in on."""
+
+    id = serializers.UUIDField(source="family")
+    user_agent = serializers.CharField()
+    ip = serializers.CharField(allow_null=True, help_text="At its last refresh.")
+    current = serializers.SerializerMethodField(help_text="The one that asks.")
+    signed_in_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(source="created_at", help_text="Its last refresh.")
+    expires_at = serializers.DateTimeField(help_text="Unless it is used before.")
+
+    def get_current(self, session: Session) -> bool:
+        return bool(session.family == self.context["family"])
+
+
 class TierOut(serializers.Serializer[Any]):
     level = serializers.IntegerField()
     name = serializers.CharField()
@@ -137,6 +157,39 @@ class MeOut(serializers.Serializer[Any]):
     tier = TierOut(source="status_tier")
     tier_valid_until = serializers.DateTimeField(allow_null=True)
     referral_code = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class MeIn(StrictSerializer):
+    """What the member may change; what is left out stays."""
+
+    first_name = serializers.CharField(required=False, allow_blank=True, max_length=80)
+    last_name = serializers.CharField(required=False, allow_blank=True, max_length=80)
+    email = serializers.EmailField(required=False, allow_blank=True)
+    birth_date = serializers.DateField(required=False, allow_null=True)
+    city = serializers.CharField(required=False, allow_blank=True, max_length=80)
+    language = serializers.ChoiceField(required=False, choices=["ru", "en"])
+
+    def validate_birth_date(self, born: date | None) -> date | None:
+        today = timezone.localdate()
+        if born and not today.replace(year=today.year - OLDEST_YEARS, day=1) <= born <= today:
+            raise ValidationError(_("Nobody of the circle was born then."))
+        return born
+
+
+class MyTransactionOut(serializers.Serializer[Any]):
+    """A purchase of the member, or a refund of one: its sums are below zero."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices)
+    refund_of = serializers.UUIDField(source="refund_of_id", allow_null=True)
+    business = serializers.CharField(source="business.name")
+    amount = MoneyOut()
+    coupon_discount = MoneyOut()
+    bonus_redeemed = MoneyOut()
+    amount_paid = MoneyOut()
+    bonus_accrued = MoneyOut()
+    category = serializers.CharField()
     created_at = serializers.DateTimeField()
 
 
@@ -244,3 +297,7 @@ class PeriodQuery(ListQuery):
             "from": MomentField(required=False),
             "to": MomentField(required=False),
         }
+
+
+class MyTransactionsQuery(PeriodQuery):
+    kind = serializers.ChoiceField(choices=Transaction.Kind.choices, required=False)

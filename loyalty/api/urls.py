@@ -9,6 +9,8 @@ urlpatterns = [
     path("auth/token", views.TokenView.as_view()),
     path("auth/token/refresh", views.RefreshView.as_view()),
     path("auth/logout", views.LogoutView.as_view()),
+    path("auth/sessions", views.DevicesView.as_view()),
+    path("auth/sessions/<uuid:device_id>", views.DeviceView.as_view()),
     path("me", views.MeView.as_view()),
     path("me/balance", views.BalanceView.as_view()),
     path("me/code", views.CodeView.as_view()),
@@ -20,4 +22,5 @@ urlpatterns = [
     path("webhook-endpoints/<uuid:endpoint_id>", webhooks.EndpointView.as_view()),
     path("webhook-deliveries", webhooks.DeliveriesView.as_view()),
     path("webhook-deliveries/<uuid:delivery_id>/redeliver", webhooks.RedeliverView.as_view()),
+    path("me/transactions", views.MyTransactionsView.as_view()),
 ]

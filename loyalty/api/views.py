@@ -2,28 +2,33 @@
 
 from dataclasses import fields
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
+from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
 from rest_framework import status
-from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from loyalty.api.authentication import ApiKeyAuthentication, IsMember, MemberTokenAuthentication
+from loyalty.api.base import ApiView
 from loyalty.api.serializers import (
     BalanceOut,
     CodeOut,
     ConsentsIn,
     ConsentsOut,
+    DeviceOut,
     EntryOut,
     ListQuery,
+    MeIn,
     MeOut,
     MyTierOut,
+    MyTransactionOut,
+    MyTransactionsQuery,
     OtpIn,
     OtpOut,
     ReferralOut,
@@ -35,7 +40,7 @@ from loyalty.api.serializers import (
 )
 from loyalty.consent_texts import consent_text
 from loyalty.invitations import invitations, reward_terms
-from loyalty.models import BonusEntry, Business, Consent
+from loyalty.models import BonusEntry, Business, Consent, Session, Transaction
 from loyalty.selectors import tier_history, tier_progress, wallet
 from loyalty.services.consents import (
     CHANNELS,
@@ -48,15 +53,26 @@ from loyalty.services.consents import (
 )
 from loyalty.services.otp import request_code, verify_code
 from loyalty.services.presence import issue_code
-from loyalty.services.sessions import close_session, open_session, refresh_session
+from loyalty.services.profile import change_profile
+from loyalty.services.sessions import (
+    close_session,
+    devices,
+    end_session,
+    family_of,
+    open_session,
+    refresh_session,
+)
 from svoykrug.middleware import client_address
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
+from svoykrug.serializers import validated
 
 MEMBER = [{"MemberToken": []}]
+# `from` is inclusive, `to` is not, so neighbouring periods share no row.
+PERIOD_AND_KIND = {"kind": "kind", "from": "created_at__gte", "to": "created_at__lt"}
 
 
-class OpenView(APIView):
+class OpenView(ApiView):
     """A call that needs no credential, and so looks at none."""
 
     authentication_classes = ()
@@ -70,7 +86,7 @@ class OtpView(OpenView):
         description="The answer is the same whether or not the phone is known.",
         request=OtpIn,
         answers={202: OtpOut},
-        problems=(400, 415, 429, 503),
+        problems=(400,),
     )
     def post(self, request: Request) -> Response:
         asked = OtpIn(data=request.data)
@@ -88,7 +104,7 @@ class TokenView(OpenView):
         "the texts and send the same code again, it goes on working for 15 minutes.",
         request=TokenIn,
         answers={200: SignedInOut},
-        problems=(400, 401, 415, 429, 503),
+        problems=(400, 401),
     )
     def post(self, request: Request) -> Response:
         asked = TokenIn(data=request.data)
@@ -106,10 +122,11 @@ class RefreshView(OpenView):
     @describe(
         operation_id="refresh",
         summary="Exchange the refresh token for new tokens",
-        description="A refresh token works once. One that is used again ends the session of its device.",
+        description="A refresh token works once: one that is used again ends the session of its device. "
+        "Within 10 seconds, should the answer have been lost, a repeat gets the same new token.",
         request=RefreshIn,
         answers={200: TokensOut},
-        problems=(400, 401, 415),
+        problems=(400, 401),
     )
     def post(self, request: Request) -> Response:
         asked = RefreshIn(data=request.data)
@@ -130,7 +147,7 @@ class LogoutView(OpenView):
         description="Works at once, also for access tokens already given; may be repeated.",
         request=RefreshIn,
         answers={204: None},
-        problems=(400, 415),
+        problems=(400,),
     )
     def post(self, request: Request) -> Response:
         asked = RefreshIn(data=request.data)
@@ -139,10 +156,44 @@ class LogoutView(OpenView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class MemberView(GenericAPIView[Any]):
+class MemberView(ApiView):
     # A business's key is recognised too, so that it is refused as such: 403 and not 401.
     authentication_classes = (MemberTokenAuthentication, ApiKeyAuthentication)
     permission_classes = (IsMember,)
+
+
+class DevicesView(MemberView):
+    pagination_class = NewestFirst
+    queryset = Session.objects.none()
+
+    @describe(
+        operation_id="my_devices",
+        summary="The devices that the member is signed in on",
+        parameters=[ListQuery],
+        answers={200: DeviceOut(many=True)},
+        problems=(400, 401, 403),
+        auth=MEMBER,
+    )
+    def get(self, request: Request) -> Response:
+        ListQuery(data=request.query_params.dict()).is_valid(raise_exception=True)
+        page = self.paginate_queryset(devices(request.user.pk, at=timezone.now()))
+        shown = DeviceOut(page, many=True, context={"family": family_of(request.auth)})
+        return self.get_paginated_response(shown.data)
+
+
+class DeviceView(MemberView):
+    @describe(
+        operation_id="sign_device_out",
+        summary="Sign a device out",
+        description="Works at once, also for access tokens already given.",
+        answers={204: None},
+        problems=(401, 403, 404),
+        auth=MEMBER,
+    )
+    def delete(self, request: Request, device_id: UUID) -> Response:
+        if not end_session(request.user.pk, device_id, at=timezone.now()):
+            raise Http404
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class MeView(MemberView):
@@ -154,6 +205,19 @@ class MeView(MemberView):
         auth=MEMBER,
     )
     def get(self, request: Request) -> Response:
+        return Response(MeOut(request.user).data)
+
+    @describe(
+        operation_id="change_me",
+        summary="Change the member's own data",
+        description="What is left out stays. The phone is changed by the programme's staff.",
+        request=MeIn,
+        answers={200: MeOut},
+        problems=(400, 401, 403),
+        auth=MEMBER,
+    )
+    def patch(self, request: Request) -> Response:
+        change_profile(request.user, **validated(MeIn, request.data))
         return Response(MeOut(request.user).data)
 
 
@@ -272,7 +336,7 @@ class CodeView(MemberView):
         summary="The code to show at a till",
         description="Lives 60 seconds, works for one purchase. The same until too little of it is left.",
         answers={200: CodeOut},
-        problems=(401, 403, 503),
+        problems=(401, 403),
         auth=MEMBER,
     )
     def get(self, request: Request) -> Response:
@@ -306,6 +370,26 @@ class EntriesView(MemberView):
         )
         page = self.paginate_queryset(entries)
         return self.get_paginated_response(EntryOut(page, many=True).data)
+
+
+class MyTransactionsView(MemberView):
+    pagination_class = NewestFirst
+    queryset = Transaction.objects.none()
+
+    @describe(
+        operation_id="my_transactions",
+        summary="The member's purchases and refunds, newest first",
+        parameters=[MyTransactionsQuery],
+        answers={200: MyTransactionOut(many=True)},
+        problems=(400, 401, 403),
+        auth=MEMBER,
+    )
+    def get(self, request: Request) -> Response:
+        asked = validated(MyTransactionsQuery, request.query_params.dict())
+        conditions = {lookup: asked[name] for name, lookup in PERIOD_AND_KIND.items() if name in asked}
+        own = Transaction.objects.filter(member_id=request.user.pk, **conditions).select_related("business")
+        page = self.paginate_queryset(own)
+        return self.get_paginated_response(MyTransactionOut(page, many=True).data)
 
 
 def user_agent(request: Request) -> str:

@@ -1,5 +1,6 @@
 from .business import PROGRAMME_CODE, ApiKey, Business, CrmIntegration
 from .consent import Consent
+from .idempotency import KeptAnswer
 from .journal import AuditLog, ImportJob, ImportRejection, Notification
 from .ledger import Bonus, BonusEntry, BonusHold, BonusLot
 from .member import Member, ReferralCode, Session, StaffMembership
@@ -21,6 +22,7 @@ __all__ = [
     "CrmIntegration",
     "ImportJob",
     "ImportRejection",
+    "KeptAnswer",
     "Member",
     "Notification",
     "ParkedRefund",

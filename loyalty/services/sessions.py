@@ -5,13 +5,15 @@ family: whoever shows a spent token of it, thief or victim, ends the whole famil
 """
 
 import hashlib
+import hmac
 import secrets
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.transaction import atomic
 from django.utils.translation import gettext as _
 from rest_framework_simplejwt.exceptions import TokenError
@@ -35,23 +37,34 @@ class Tokens:
 
 def open_session(member: Member, *, at: datetime, user_agent: str = "", ip: str | None = None) -> Tokens:
     """Begin a family of tokens for a device that has just signed in."""
-    return _issue(member.pk, family=uuid7(), at=at, user_agent=user_agent, ip=ip)
+    refresh = secrets.token_urlsafe(32)
+    return _issue(member.pk, refresh=refresh, family=uuid7(), at=at, user_agent=user_agent, ip=ip)
 
 
 def refresh_session(refresh: str, *, at: datetime, user_agent: str = "", ip: str | None = None) -> Tokens:
     """Exchange a refresh token for new tokens.
 
-    Raises SessionRefused; if the token had been exchanged before, its family is revoked as well.
-    Locks the token's row, so of two parallel exchanges the second counts as a reuse.
+    A repeat within `settings.REFRESH_GRACE_SECONDS`, its answer lost on the way, gets the same
+    refresh token again, as long as nobody has used that one. Any other second use revokes the family.
+    Raises SessionRefused. Locks the token's row, so many parallel exchanges make one successor.
     """
     with atomic():
         session = _locked(refresh)
         if session and session.rotated_at and not session.revoked_at:
+            if _answer_was_lost(session, refresh, at) and _usable(session, at):
+                return Tokens(_access(session.member_id, session.family, at), _successor(refresh))
             _revoke_family(session, at=at, reason="refresh token reused")
         elif session and _usable(session, at):
             session.rotated_at = at
             session.save(update_fields=["rotated_at"])
-            return _issue(session.member_id, family=session.family, at=at, user_agent=user_agent, ip=ip)
+            return _issue(
+                session.member_id,
+                refresh=_successor(refresh),
+                family=session.family,
+                at=at,
+                user_agent=user_agent,
+                ip=ip,
+            )
     # Outside the block: the revocation stays although the call is refused.
     raise SessionRefused(_("The session has ended. Sign in again."), field="refresh")
 
@@ -61,6 +74,27 @@ def close_session(refresh: str, *, at: datetime) -> None:
     """Sign the device out. Does nothing for an unknown token, and may be repeated."""
     if session := _locked(refresh):
         _revoke_family(session, at=at, reason="signed out")
+
+
+def devices(member_id: UUID, *, at: datetime) -> QuerySet[Session]:
+    """Return the live session of each device: `created_at` is its last refresh, `signed_in_at` its first."""
+    family = Session.objects.filter(member=OuterRef("member"), family=OuterRef("family"))
+    first = family.order_by("created_at").values("created_at")[:1]
+    live = Session.objects.filter(member_id=member_id, rotated_at=None, revoked_at=None, expires_at__gt=at)
+    return live.annotate(signed_in_at=Subquery(first))
+
+
+def end_session(member_id: UUID, family: UUID, *, at: datetime) -> bool:
+    """Sign a device of the member out, at once; say whether there was one."""
+    session = devices(member_id, at=at).filter(family=family).first()
+    if session:
+        _revoke_family(session, at=at, reason="signed out elsewhere")
+    return session is not None
+
+
+def family_of(access: str) -> UUID:
+    """Return the device that a valid access token was given to."""
+    return UUID(AccessToken(access)[FAMILY_CLAIM])  # type: ignore[arg-type]
 
 
 def member_of_access_token(access: str) -> Member | None:
@@ -79,8 +113,9 @@ def member_of_access_token(access: str) -> Member | None:
     )
 
 
-def _issue(member_id: UUID, *, family: UUID, at: datetime, user_agent: str, ip: str | None) -> Tokens:
-    refresh = secrets.token_urlsafe(32)
+def _issue(
+    member_id: UUID, *, refresh: str, family: UUID, at: datetime, user_agent: str, ip: str | None
+) -> Tokens:
     Session.objects.create(
         member_id=member_id,
         family=family,
@@ -90,11 +125,30 @@ def _issue(member_id: UUID, *, family: UUID, at: datetime, user_agent: str, ip: 
         expires_at=at + timedelta(days=settings.REFRESH_TOKEN_DAYS),
         created_at=at,
     )
+    return Tokens(access=_access(member_id, family, at), refresh=refresh)
+
+
+def _access(member_id: UUID, family: UUID, at: datetime) -> str:
     access = AccessToken()
     access["sub"], access[FAMILY_CLAIM] = str(member_id), str(family)
     access.set_iat(at_time=at)
     access.set_exp(from_time=at, lifetime=timedelta(minutes=settings.ACCESS_TOKEN_MINUTES))
-    return Tokens(access=str(access), refresh=refresh)
+    return str(access)
+
+
+def _successor(refresh: str) -> str:
+    """Return the token that follows this one: worked out, so that it can be given twice and is not kept."""
+    digest = hmac.digest(settings.SECRET_KEY.encode(), f"refresh successor:{refresh}".encode(), "sha256")
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _answer_was_lost(session: Session, refresh: str, at: datetime) -> bool:
+    """Whether the token was spent a moment ago, and what it was exchanged for by nobody yet."""
+    grace = timedelta(seconds=settings.REFRESH_GRACE_SECONDS)
+    if session.rotated_at is None or at - session.rotated_at > grace:
+        return False
+    unused = Session.objects.filter(token_hash=_hash(_successor(refresh)), rotated_at=None, revoked_at=None)
+    return unused.exists()
 
 
 def _locked(refresh: str) -> Session | None:

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 
 from loyalty.api.serializers import ListQuery
 from loyalty.api.views import MEMBER, MemberView
+from loyalty.errors import MemberNotFound, PresenceCodeInvalid
 from loyalty.models import ApiKey
 from promos.api.serializers import CouponIssuedOut, MemberRef
 from promos.api.views import TILL, TillView
@@ -71,7 +72,8 @@ class CouponView(TillView):
         description="Any case, hyphens or not. Another business's coupon is not found. Nothing is set aside.",
         parameters=[CouponQuery],
         answers={200: CouponOut},
-        problems=(400, 401, 403, 404, 503),
+        problems=(400, 401, 403, 404),
+        refuses=(MemberNotFound, PresenceCodeInvalid),
         auth=TILL,
     )
     def get(self, request: Request, code: str) -> Response:

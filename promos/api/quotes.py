@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from promos.api.serializers import QuoteIn, QuoteOut
-from promos.api.views import TILL, Scope, TillView
+from promos.api.views import REFUSED_BILLS, TILL, Scope, TillView
 from promos.services.quotes import cancel_quote, make_quote
 from svoykrug.schema import describe
 from svoykrug.serializers import represented, validated
@@ -26,7 +26,8 @@ class QuotesView(TillView):
         ),
         request=QuoteIn,
         answers={201: QuoteOut},
-        problems=(400, 401, 403, 404, 409, 413, 415, 503),
+        problems=(400, 401, 403),
+        refuses=REFUSED_BILLS,
         auth=TILL,
     )
     def post(self, request: Request) -> Response:
@@ -44,7 +45,7 @@ class QuoteView(TillView):
         summary="Free what a quote sets aside",
         description="May be repeated.",
         answers={204: None},
-        problems=(401, 403, 404, 503),
+        problems=(401, 403, 404),
         auth=TILL,
     )
     def delete(self, request: Request, quote_id: UUID) -> Response:

@@ -8,12 +8,20 @@ from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from rest_framework import status
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loyalty.api.authentication import ApiKeyAuthentication, HasScope, MemberTokenAuthentication
-from loyalty.errors import RefundUnlinked
+from loyalty.api.base import ApiView
+from loyalty.errors import (
+    ExternalIdReused,
+    InsufficientBonus,
+    MemberNotFound,
+    PresenceCodeInvalid,
+    RedemptionLimitExceeded,
+    RefundExceedsPurchase,
+    RefundUnlinked,
+)
 from loyalty.models import ApiKey, Transaction
 from loyalty.selectors import find_member, find_member_id, wallet
 from loyalty.services.presence import member_of_code, receipt_name, send_code_if_known
@@ -31,6 +39,7 @@ from promos.api.serializers import (
     TransactionOut,
     TransactionsQuery,
 )
+from promos.errors import CouponNotRedeemable, QuoteChanged
 from promos.models import Coupon
 from promos.services.checkout import record_purchase, record_refund
 from promos.services.purchases import PurchaseRequest, RefundRequest
@@ -40,6 +49,11 @@ from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
 from svoykrug.serializers import represented, validated
 
+# What a bill may be refused for, quoted or recorded.
+REFUSED_BILLS = (
+    MemberNotFound, PresenceCodeInvalid, InsufficientBonus, RedemptionLimitExceeded, CouponNotRedeemable,
+)  # fmt: skip
+
 Scope = ApiKey.Scope
 TILL = [{"ApiKey": []}]
 
@@ -48,7 +62,7 @@ def with_coupons_issued() -> Prefetch:
     return Prefetch("coupons_issued", Coupon.objects.select_related("business"))
 
 
-class TillView(GenericAPIView[Any]):
+class TillView(ApiView):
     """A call of a business's machine; `scopes` says which scope each method needs."""
 
     # A member's token is recognised too, so that it is refused as such: 403 and not 401.
@@ -120,7 +134,8 @@ class TransactionsView(TillView):
         description="Safe to repeat: the same content answers 200 with the first answer.",
         request=PurchaseIn,
         answers={201: TransactionOut, 200: TransactionOut},
-        problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        problems=(400, 401, 403, 404),
+        refuses=(*REFUSED_BILLS, QuoteChanged, ExternalIdReused),
         auth=TILL,
     )
     def post(self, request: Request) -> Response:
@@ -177,7 +192,8 @@ class RefundsView(TillView):
         summary="Refund a part of a purchase or all of it",
         request=RefundIn,
         answers={201: RefundOut, 200: RefundOut},
-        problems=(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        problems=(400, 401, 403, 404),
+        refuses=(RefundUnlinked, RefundExceedsPurchase, ExternalIdReused),
         auth=TILL,
     )
     def post(self, request: Request, transaction_id: UUID) -> Response:
@@ -205,7 +221,7 @@ class BatchView(TillView):
         description="Each row stands alone: a refused one says why and does not touch the others.",
         request=BatchIn,
         answers={200: BatchOut},
-        problems=(400, 401, 403, 413, 415, 503),
+        problems=(400, 401, 403),
         auth=TILL,
     )
     def post(self, request: Request) -> Response:
@@ -232,7 +248,8 @@ class MemberLookupView(TillView):
         description="A code stays unspent. Five wrong ones within 15 minutes lock the key's codes for 15.",
         parameters=[MemberRef],
         answers={200: MemberOut},
-        problems=(400, 401, 403, 404, 503),
+        problems=(400, 401, 403),
+        refuses=(MemberNotFound, PresenceCodeInvalid),
         auth=TILL,
     )
     def get(self, request: Request) -> Response:
@@ -256,7 +273,7 @@ class MemberPresenceCodeView(TillView):
         description="The member tells the cashier its digits. The answer is the same for an unknown member.",
         request=PresenceCodeIn,
         answers={202: PresenceCodeSentOut},
-        problems=(400, 401, 403, 413, 415, 429, 503),
+        problems=(400, 401, 403),
         auth=TILL,
     )
     def post(self, request: Request) -> Response:

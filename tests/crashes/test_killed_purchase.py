@@ -60,14 +60,14 @@ def web_server(failpoint):
         server.wait(timeout=PATIENCE_SECONDS)
 
 
-def post_and_be_cut_off(port, key, body):
+def post_and_be_cut_off(port, key, body, path="transactions", **more):
     """Post until a worker takes the request and dies of it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         client = http.client.HTTPConnection(LOOPBACK, port, timeout=PATIENCE_SECONDS)
-        headers = {"Content-Type": "application/json", "Authorization": f"Api-Key {key}"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Api-Key {key}", **more}
         try:
-            client.request("POST", "/api/v1/transactions", json.dumps(body), headers)
+            client.request("POST", f"/api/v1/{path}", json.dumps(body), headers)
             answer = client.getresponse()
         except ConnectionRefusedError:
             time.sleep(0.05)  # The server has not begun to listen.

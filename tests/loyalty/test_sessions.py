@@ -48,7 +48,7 @@ def test_refresh_changes_both_tokens(member):
 def test_reused_refresh_token_ends_the_family_and_no_other(member):
     now = timezone.now()
     stolen, elsewhere = open_session(member, at=now), open_session(member, at=now)
-    current = refresh_session(stolen.refresh, at=now)
+    current = refresh_session(stolen.refresh, at=now - timedelta(seconds=11))
 
     with pytest.raises(SessionRefused):
         refresh_session(stolen.refresh, at=now)
@@ -110,3 +110,49 @@ def test_database_holds_no_usable_token(member):
         ("Till" * 100)[:300],
         "192.0.2.1",
     )
+
+
+def test_an_answer_that_was_lost_is_given_once_more(member):
+    now = timezone.now() - timedelta(seconds=20)
+    first = open_session(member, at=now)
+    lost = refresh_session(first.refresh, at=now)
+
+    again = refresh_session(first.refresh, at=now + timedelta(seconds=10))
+
+    assert again.refresh == lost.refresh
+    assert member_of_access_token(again.access) == member
+    assert refresh_session(again.refresh, at=now + timedelta(seconds=11)).refresh != again.refresh
+    assert Session.objects.filter(rotated_at=None, revoked_at=None).count() == 1
+
+
+def test_a_token_whose_answer_arrived_is_reused_even_within_the_grace(member):
+    now = timezone.now()
+    first = open_session(member, at=now)
+    second = refresh_session(first.refresh, at=now)
+    third = refresh_session(second.refresh, at=now)
+
+    with pytest.raises(SessionRefused):
+        refresh_session(first.refresh, at=now)
+
+    assert member_of_access_token(third.access) is None
+
+
+def test_the_grace_opens_no_session_that_was_ended(member):
+    now = timezone.now()
+    first = open_session(member, at=now)
+    second = refresh_session(first.refresh, at=now)
+    close_session(second.refresh, at=now)
+
+    with pytest.raises(SessionRefused):
+        refresh_session(first.refresh, at=now)
+
+
+def test_a_successor_cannot_be_worked_out_without_the_secret(member, settings):
+    now = timezone.now()
+    first = open_session(member, at=now)
+    second = refresh_session(first.refresh, at=now)
+
+    settings.SECRET_KEY = "another"
+    with pytest.raises(SessionRefused):
+        refresh_session(first.refresh, at=now)
+    assert len(second.refresh) == len(first.refresh) == 43

@@ -1,8 +1,12 @@
 """Sign-in over HTTP: the same answer for all, tokens that work, refusals as problems."""
 
+from datetime import datetime, timedelta
+
 import pytest
+from django.utils import timezone
 
 from loyalty.models import Member, Session
+from loyalty.services.sessions import open_session, refresh_session
 from tests.api import JOINING, Caller, refusal
 from tests.factories import MemberFactory
 
@@ -88,7 +92,8 @@ def test_refresh_and_logout(tokens):
     assert answer["WWW-Authenticate"] == "Bearer"
 
 
-def test_reused_refresh_token_ends_the_session(tokens):
+def test_reused_refresh_token_ends_the_session(tokens, settings):
+    settings.REFRESH_GRACE_SECONDS = -1
     fresh = anyone.post("auth/token/refresh", {"refresh": tokens["refresh"]}).json()
 
     reused = anyone.post("auth/token/refresh", {"refresh": tokens["refresh"]})
@@ -103,3 +108,51 @@ def test_unknown_refresh_token_is_refused(refresh):
 
     assert answer.status_code in {400, 401}
     refusal(answer)
+
+
+def signed_in(member, **device):
+    return Caller(f"Bearer {open_session(member, at=timezone.now(), **device).access}")
+
+
+def test_devices_are_listed_and_one_is_signed_out_at_once(member):
+    old = timezone.now() - timedelta(days=2)
+    first = open_session(member, at=old, user_agent="Phone", ip="192.0.2.1")
+    phone = refresh_session(first.refresh, at=timezone.now(), user_agent="Phone", ip="192.0.2.2")
+    tablet = signed_in(member, user_agent="Tablet")
+    signed_in(MemberFactory(), user_agent="Stranger")
+    open_session(member, at=timezone.now() - timedelta(days=31), user_agent="Long gone")
+
+    listed = tablet.get("auth/sessions").json()
+
+    assert set(listed) == {"next", "previous", "results"}
+    shown = {row["user_agent"]: row for row in listed["results"]}
+    assert {name: row["current"] for name, row in shown.items()} == {"Phone": False, "Tablet": True}
+    assert shown["Phone"]["ip"] == "192.0.2.2"
+    assert datetime.fromisoformat(shown["Phone"]["signed_in_at"]) == old
+
+    gone = [tablet.delete(f"auth/sessions/{shown['Phone']['id']}") for _ in range(2)]
+
+    assert [answer.status_code for answer in gone] == [204, 404]
+    assert Caller(f"Bearer {phone.access}").get("me").status_code == 401
+    assert refusal(anyone.post("auth/token/refresh", {"refresh": phone.refresh}))[0] == 401
+    assert [row["user_agent"] for row in tablet.get("auth/sessions").json()["results"]] == ["Tablet"]
+
+
+def test_anothers_device_is_not_found_and_stays_signed_in(member):
+    stranger = signed_in(MemberFactory())
+    (device,) = stranger.get("auth/sessions").json()["results"]
+
+    answer = signed_in(member).delete(f"auth/sessions/{device['id']}")
+
+    assert refusal(answer)[:2] == (404, "not_found")
+    assert stranger.get("me").status_code == 200
+
+
+@pytest.mark.parametrize("devices", [1, 3])
+def test_the_list_of_devices_costs_two_queries(member, devices, django_assert_num_queries):
+    for _ in range(devices - 1):
+        open_session(member, at=timezone.now())
+    caller = signed_in(member)
+
+    with django_assert_num_queries(2):
+        assert len(caller.get("auth/sessions").json()["results"]) == devices

@@ -109,3 +109,76 @@ def test_odd_pages_are_refused(member, query):
 
     assert refusal(answer)[:2] == (400, "invalid")
     assert [error["field"] for error in answer.json()["errors"]] == list(query)
+
+
+def test_purchases_and_refunds_are_listed_newest_first_with_filters(member, business):
+    old, new = buy(member, business, "1", "1000.00", days_ago=3), buy(member, business, "2", "10.00")
+    buy(MemberFactory(), business, "3")
+    caller = signed_in(member)
+
+    listed = caller.get("me/transactions").json()["results"]
+
+    assert [row["id"] for row in listed] == [str(new.pk), str(old.pk)]
+    assert listed[1] | {"created_at": ""} == {
+        "id": str(old.pk), "kind": "purchase", "refund_of": None, "business": business.name,
+        "amount": "1000.00", "coupon_discount": "0.00", "bonus_redeemed": "0.00", "amount_paid": "1000.00",
+        "bonus_accrued": "30.00", "category": "", "created_at": "",
+    }  # fmt: skip
+    since = (timezone.now() - timedelta(days=1)).isoformat()
+    assert [row["id"] for row in caller.get("me/transactions", **{"from": since}).json()["results"]] == [
+        str(new.pk)
+    ]
+    assert [row["id"] for row in caller.get("me/transactions", to=since).json()["results"]] == [str(old.pk)]
+    assert caller.get("me/transactions", kind="refund").json()["results"] == []
+    assert refusal(caller.get("me/transactions", kind="gift"))[2] == [("kind", "invalid_choice")]
+
+
+@pytest.mark.parametrize("purchases", [1, 3])
+def test_the_list_of_purchases_costs_two_queries(member, business, purchases, django_assert_num_queries):
+    for number in range(purchases):
+        buy(member, business, str(number))
+    caller = signed_in(member)
+
+    with django_assert_num_queries(2):
+        assert len(caller.get("me/transactions").json()["results"]) == purchases
+
+
+def test_member_changes_what_is_named_and_nothing_else(member):
+    caller = signed_in(member)
+    before = caller.get("me").json()
+
+    told = {"first_name": "Анна", "birth_date": "1990-02-28", "language": "en"}
+    answer = caller.patch("me", told)
+
+    assert (answer.status_code, answer.json()) == (200, before | told)
+    assert caller.get("me").json() == before | told
+    assert caller.patch("me", {}).json() == before | told
+    assert caller.patch("me", {"birth_date": None}).json()["birth_date"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({"phone": "+79160000000"}, [("phone", "unknown_field")]),
+        (
+            {"is_staff": True, "status_tier": 4},
+            [("is_staff", "unknown_field"), ("status_tier", "unknown_field")],
+        ),
+        ({"first_name": "x" * 81}, [("first_name", "max_length")]),
+        ({"first_name": "a\x00"}, [("first_name", "null_characters_not_allowed")]),
+        ({"first_name": "\ud800"}, [("first_name", "surrogate_characters_not_allowed")]),
+        ({"email": "nobody"}, [("email", "invalid")]),
+        ({"birth_date": "2999-01-01"}, [("birth_date", "invalid")]),
+        ({"birth_date": "1800-01-01"}, [("birth_date", "invalid")]),
+        ({"birth_date": "28.02.1990"}, [("birth_date", "invalid")]),
+        ({"language": "de"}, [("language", "invalid_choice")]),
+        ({"language": None}, [("language", "null")]),
+        ([], [("", "invalid")]),
+    ],
+)
+def test_what_a_member_may_not_say_is_refused(member, body, errors):
+    caller = signed_in(member)
+    before = caller.get("me").json()
+
+    assert refusal(caller.patch("me", body)) == (400, "invalid", errors)
+    assert caller.get("me").json() == before
