@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "svoykrug.middleware.admin_password_middleware",
+    "svoykrug.second_factor.second_factor_middleware",
     "svoykrug.middleware.actor_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -216,6 +217,12 @@ ACCESS_TOKEN_MINUTES = env.int("ACCESS_TOKEN_MINUTES", default=15)
 REFRESH_TOKEN_DAYS = env.int("REFRESH_TOKEN_DAYS", default=30)
 # For so long a refresh whose answer was lost on the way is answered once more.
 REFRESH_GRACE_SECONDS = env.int("REFRESH_GRACE_SECONDS", default=10)
+
+# --- Staff's second step --------------------------------------------------------------------------
+# Whoever enters the admin has to have one. Off for a first look: the demo's logins have none.
+STAFF_SECOND_FACTOR_REQUIRED = env.bool("STAFF_SECOND_FACTOR_REQUIRED", default=PRODUCTION)
+# Codes tried by one person in 15 minutes.
+SECOND_FACTOR_TRIES = env.int("SECOND_FACTOR_TRIES", default=5)
 
 # --- Presence: the code a member shows to spend bonuses -------------------------------------------
 PRESENCE_CODE_SECONDS = env.int("PRESENCE_CODE_SECONDS", default=60)

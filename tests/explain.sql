@@ -176,6 +176,8 @@ SELECT sk_id(now(), 'referral', n), now(), now(), sk_member(n), 'R' || n, 0, 0, 
 INSERT INTO idempotency_keys (id, created_at, caller, key, call, fields, status, headers, answer)
 SELECT sk_id(sk_at(n, 20000), 'kept', n), sk_at(n, 20000), 'key:' || sk_business(1 + n % 20), 'key-' || n, 'POST /api/v1/quotes', '{}', 201, '{}', ''
 FROM generate_series(1, 20000) n;
+INSERT INTO second_factors (id, created_at, updated_at, user_id, secret, last_step, recovery_codes)
+SELECT sk_id(now(), 'factor', n), now(), now(), sk_member(n), '', 0, '{}' FROM generate_series(1, 1000) n;
 INSERT INTO seen_contacts (id, created_at, digest)
 SELECT sk_id(now(), 'seen', n), now(), md5('phone' || n) FROM generate_series(1, 10000) n;
 INSERT INTO sessions (id, created_at, user_id, family, token_hash, user_agent, expires_at, reason)

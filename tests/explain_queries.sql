@@ -263,6 +263,9 @@ SELECT * FROM referrals WHERE transaction_id = sk_purchase(399);
 -- idx_rfm_runs_date
 SELECT * FROM rfm_runs ORDER BY snapshot_date DESC, calculated_at DESC LIMIT 1;
 
+-- idx_second_factors_user
+SELECT * FROM second_factors WHERE user_id = sk_member(43);
+
 -- idx_seen_contacts_digest
 SELECT id FROM seen_contacts WHERE digest = md5('phone77');
 

@@ -67,8 +67,8 @@ FURTHER = {
     "chain_cost_shares", "chain_versions", "consents", "coupon_campaigns", "idempotency_keys",
     "import_jobs", "import_rejections", "member_segments", "offer_uses",
     "offer_versions", "parked_refunds", "quotes", "reconciliations", "referrals", "rfm_runs",
-    "staff_memberships", "seen_contacts", "sync_windows", "tier_changes", "webhook_deliveries",
-    "webhook_endpoints", "webhook_events",
+    "second_factors", "seen_contacts", "staff_memberships", "sync_windows", "tier_changes",
+    "webhook_deliveries", "webhook_endpoints", "webhook_events",
 }  # fmt: skip
 
 GIVEN_DELETE_RULES = {

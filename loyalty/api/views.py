@@ -39,6 +39,7 @@ from loyalty.api.serializers import (
     as_choice,
 )
 from loyalty.consent_texts import consent_text
+from loyalty.errors import ConsentNotWithdrawn, ConsentRequired
 from loyalty.invitations import invitations, reward_terms
 from loyalty.models import BonusEntry, Business, Consent, Session, Transaction
 from loyalty.selectors import tier_history, tier_progress, wallet
@@ -105,6 +106,7 @@ class TokenView(OpenView):
         request=TokenIn,
         answers={200: SignedInOut},
         problems=(400, 401),
+        refuses=(ConsentRequired,),
     )
     def post(self, request: Request) -> Response:
         asked = TokenIn(data=request.data)
@@ -284,7 +286,8 @@ class ConsentsView(MemberView):
         "allowed apart. Consent to processing ends with membership: `409 consent_needed_by_membership`.",
         request=ConsentsIn,
         answers={200: ConsentsOut},
-        problems=(400, 401, 403, 409, 415),
+        problems=(400, 401, 403),
+        refuses=(ConsentNotWithdrawn,),
         auth=MEMBER,
     )
     def put(self, request: Request) -> Response:

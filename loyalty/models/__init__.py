@@ -5,6 +5,7 @@ from .journal import AuditLog, ImportJob, ImportRejection, Notification
 from .ledger import Bonus, BonusEntry, BonusHold, BonusLot
 from .member import Member, ReferralCode, Session, StaffMembership
 from .referral import Referral, SeenContact
+from .second_factor import SecondFactor
 from .tier import StatusTier, TierChange
 from .transaction import ParkedRefund, Transaction
 from .webhook import WebhookDelivery, WebhookEndpoint, WebhookEvent
@@ -28,6 +29,7 @@ __all__ = [
     "ParkedRefund",
     "Referral",
     "ReferralCode",
+    "SecondFactor",
     "SeenContact",
     "Session",
     "StaffMembership",

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from svoykrug.db.audit import audited
@@ -68,6 +69,8 @@ class Member(AbstractBaseUser, ChangingRecord):
     is_staff = models.BooleanField(_("may enter the admin"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     anonymised_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Since when the second factor counts (SecondFactor); here, so that no page of the admin asks twice.
+    second_factor_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     # Of a page of the admin: whether the member was handed over to whoever reads it.
     is_known_to_reader = False
@@ -104,6 +107,7 @@ class Member(AbstractBaseUser, ChangingRecord):
             "is_staff",
             "is_active",
             "anonymised_at",
+            "second_factor_at",
         )
 
     def __str__(self) -> str:
@@ -115,6 +119,13 @@ class Member(AbstractBaseUser, ChangingRecord):
 
     def get_short_name(self) -> str:
         return self.first_name
+
+    def _get_session_auth_hash(self, secret: Any = None) -> str:
+        # Django ends sessions whose hash is not this one any more: as a new password, so a new factor.
+        plain = str(super()._get_session_auth_hash(secret))  # type: ignore[misc]
+        if self.second_factor_at is None:
+            return plain
+        return salted_hmac(plain, self.second_factor_at.isoformat(), secret=secret).hexdigest()
 
     @property
     def masked_phone(self) -> str:
