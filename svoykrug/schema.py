@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
 from svoykrug.errors import DomainError
@@ -67,12 +67,14 @@ def describe(
     answers: dict[int, Any],
     problems: tuple[int, ...] = (),
     refuses: tuple[type[DomainError], ...] = (),
+    example: Any = None,
     **more: Any,
 ) -> Any:
     """Describe a call: its answers by status, and what it may be refused for.
 
     problems  statuses whose codes are the usual ones; those that every call may have need no telling
     refuses   refusals of its own: status and code are theirs
+    example   a body that is accepted; tests/svoykrug/test_api_examples.py sends it
     """
     codes: dict[int, list[str]] = {status: [] for status in problems}
     for refusal in refuses:
@@ -81,6 +83,8 @@ def describe(
     for status in sorted(codes):
         told = ([USUAL[status]] if status in problems and status in USUAL else []) + codes[status]
         responses[status, CONTENT_TYPE] = OpenApiResponse(Problem, description=_listed(told))
+    if example is not None:
+        more["examples"] = [OpenApiExample("example", example, request_only=True)]
     return extend_schema(responses=responses, **more)
 
 

@@ -337,6 +337,8 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 X_FRAME_OPTIONS = "DENY"
+# The table holds hashes of the keys, as of all that opens something.
+SESSION_ENGINE = "svoykrug.hashed_sessions"
 SESSION_COOKIE_AGE = 30 * 86_400
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

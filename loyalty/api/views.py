@@ -86,6 +86,7 @@ class OtpView(OpenView):
         summary="Send a sign-in code to a phone",
         description="The answer is the same whether or not the phone is known.",
         request=OtpIn,
+        example={"phone": "+79000000010"},
         answers={202: OtpOut},
         problems=(400,),
     )
@@ -104,6 +105,7 @@ class TokenView(OpenView):
         description="An unknown phone that did not agree to processing is answered `consent_required`: show "
         "the texts and send the same code again, it goes on working for 15 minutes.",
         request=TokenIn,
+        example={"phone": "+79000000010", "code": "123456", "consents": {"processing": True}},
         answers={200: SignedInOut},
         problems=(400, 401),
         refuses=(ConsentRequired,),
@@ -127,6 +129,7 @@ class RefreshView(OpenView):
         description="A refresh token works once: one that is used again ends the session of its device. "
         "Within 10 seconds, should the answer have been lost, a repeat gets the same new token.",
         request=RefreshIn,
+        example={"refresh": "gL3mY0m1H1b2o3c4d5e6f7g8h9i0jKlMnOpQrStUvWx"},
         answers={200: TokensOut},
         problems=(400, 401),
     )
@@ -148,6 +151,7 @@ class LogoutView(OpenView):
         summary="End the session of this device",
         description="Works at once, also for access tokens already given; may be repeated.",
         request=RefreshIn,
+        example={"refresh": "gL3mY0m1H1b2o3c4d5e6f7g8h9i0jKlMnOpQrStUvWx"},
         answers={204: None},
         problems=(400,),
     )
@@ -214,6 +218,7 @@ class MeView(MemberView):
         summary="Change the member's own data",
         description="What is left out stays. The phone is changed by the programme's staff.",
         request=MeIn,
+        example={"first_name": "Анна", "birth_date": "1990-02-28", "language": "ru"},
         answers={200: MeOut},
         problems=(400, 401, 403),
         auth=MEMBER,
@@ -285,6 +290,7 @@ class ConsentsView(MemberView):
         description="Acts at once. Withdrawing a channel for the circle withdraws it for each partner "
         "allowed apart. Consent to processing ends with membership: `409 consent_needed_by_membership`.",
         request=ConsentsIn,
+        example={"advertising": {"inapp": True, "sms": False}},
         answers={200: ConsentsOut},
         problems=(400, 401, 403),
         refuses=(ConsentNotWithdrawn,),

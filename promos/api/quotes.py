@@ -25,6 +25,7 @@ class QuotesView(TillView):
             "`POST transactions` with `quote` records the purchase with this outcome or not at all."
         ),
         request=QuoteIn,
+        example={"member": {"phone": "+79000000010"}, "amount": "1000.00", "hold": True},
         answers={201: QuoteOut},
         problems=(400, 401, 403),
         refuses=REFUSED_BILLS,

@@ -133,6 +133,16 @@ class TransactionsView(TillView):
         summary="Record a purchase",
         description="Safe to repeat: the same content answers 200 with the first answer.",
         request=PurchaseIn,
+        example={
+            "external_id": "till1-000001",
+            "member": {"phone": "+79000000010"},
+            "amount": "1249.50",
+            "category": "Чай",
+            "lines": [
+                {"name": "Чай улун", "quantity": "2", "amount": "949.50"},
+                {"name": "Пряники", "amount": "300.00"},
+            ],
+        },
         answers={201: TransactionOut, 200: TransactionOut},
         problems=(400, 401, 403, 404),
         refuses=(*REFUSED_BILLS, QuoteChanged, ExternalIdReused),
@@ -191,6 +201,7 @@ class RefundsView(TillView):
         operation_id="record_refund",
         summary="Refund a part of a purchase or all of it",
         request=RefundIn,
+        example={"external_id": "till1-000002", "amount": "249.50"},
         answers={201: RefundOut, 200: RefundOut},
         problems=(400, 401, 403, 404),
         refuses=(RefundUnlinked, RefundExceedsPurchase, ExternalIdReused),
@@ -220,6 +231,17 @@ class BatchView(TillView):
         summary="Record up to 1,000 purchases and refunds",
         description="Each row stands alone: a refused one says why and does not touch the others.",
         request=BatchIn,
+        example={
+            "transactions": [
+                {"external_id": "till1-000003", "member": {"phone": "+79000000010"}, "amount": "300.00"},
+                {
+                    "kind": "refund",
+                    "external_id": "till1-000004",
+                    "refund_of": "till1-000003",
+                    "amount": "100.00",
+                },
+            ]
+        },
         answers={200: BatchOut},
         problems=(400, 401, 403),
         auth=TILL,
@@ -272,6 +294,7 @@ class MemberPresenceCodeView(TillView):
         summary="Send a code to the phone of a member who cannot show one",
         description="The member tells the cashier its digits. The answer is the same for an unknown member.",
         request=PresenceCodeIn,
+        example={"member": {"phone": "+79000000010"}},
         answers={202: PresenceCodeSentOut},
         problems=(400, 401, 403),
         auth=TILL,
