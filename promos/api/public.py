@@ -10,11 +10,10 @@ from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
-from rest_framework.generics import GenericAPIView
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from loyalty.api.serializers import ListQuery
+from loyalty.api.views import OpenView
 from loyalty.models import Business
 from promos.models import OfferVersion
 from promos.offers.rules import parse
@@ -78,11 +77,9 @@ class OfferOut(serializers.Serializer[Any]):
         return super().to_representation(version)
 
 
-class PublicList(GenericAPIView[Any]):
+class PublicList(OpenView):
     """A list for everybody: looks at no credential, and says when nothing has changed."""
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
     pagination_class = NewestFirst
 
     def page(self, request: Request, rows: QuerySet[Any]) -> HttpResponseBase:

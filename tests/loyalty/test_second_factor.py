@@ -174,7 +174,7 @@ def test_a_person_enrols_by_the_pages_and_other_sessions_end(person):
 
     done = here.post("/admin/second-factor/set-up/", {"code": code_now(secret)})
 
-    codes = re.findall(r"<li>([0-9a-z]{10})</li>", done.content.decode())
+    codes = re.findall(r"<li><code>([0-9a-z]{10})</code></li>", done.content.decode())
     assert (len(codes), done["Cache-Control"].startswith("max-age=0")) == (10, True)
     assert here.get("/admin/").status_code == 200
     assert elsewhere.get("/admin/")["Location"].startswith("/admin/login/")

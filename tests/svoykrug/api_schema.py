@@ -95,29 +95,38 @@ ODD: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def value(schema: dict[str, Any], chance: random.Random) -> Any:
-    """Return something that the schema allows, as far as it says."""
+def value(schema: dict[str, Any], chance: random.Random, known: dict[str, Any], name: str = "") -> Any:
+    """Return something that the schema allows, as far as it says.
+
+    known  values by the names of fields that mean something here, such as a member's phone; half the
+           time they are taken, or hardly any call would succeed
+    """
+    if name in known and chance.random() < 0.7:
+        return known[name]
     if "anyOf" in schema or "oneOf" in schema or "allOf" in schema:
-        return value(chance.choice(schema.get("anyOf") or schema.get("oneOf") or schema["allOf"]), chance)
+        several = schema.get("anyOf") or schema.get("oneOf") or schema["allOf"]
+        return value(chance.choice(several), chance, known, name)
     if "enum" in schema:
         return chance.choice(schema["enum"])
     kind = schema.get("type")
     if kind == "object":
-        named, needed = schema.get("properties", {}), set(schema.get("required", ()))
-        return {
-            name: value(inner, chance)
-            for name, inner in named.items()
-            if name in needed or chance.random() < 0.5
-        }
+        return _object(schema, chance, known)
     if kind == "array":
-        return [value(schema.get("items", {}), chance) for _ in range(chance.randrange(3))]
+        return [value(schema.get("items", {}), chance, known) for _ in range(chance.randrange(3))]
     if kind == "integer":
         return chance.choice([schema.get("minimum", 0), schema.get("maximum", 9), 1])
     if kind == "boolean":
         return chance.random() < 0.5
-    if kind == "null":
-        return None
-    return _text(schema, chance)
+    return None if kind == "null" else _text(schema, chance)
+
+
+def _object(schema: dict[str, Any], chance: random.Random, known: dict[str, Any]) -> dict[str, Any]:
+    named, needed = schema.get("properties", {}), set(schema.get("required", ()))
+    return {
+        name: value(inner, chance, known, name)
+        for name, inner in named.items()
+        if name in needed or chance.random() < (0.8 if name in known else 0.2)
+    }
 
 
 def _text(schema: dict[str, Any], chance: random.Random) -> str:
