@@ -20,9 +20,20 @@ from django.utils import timezone
 
 from loyalty.api.base import ApiView
 from loyalty.consent_texts import CURRENT
-from loyalty.models import ApiKey, Business, Consent, Member, Session, StatusTier, Transaction
+from loyalty.models import (
+    ApiKey,
+    Business,
+    Consent,
+    Member,
+    Session,
+    StatusTier,
+    Transaction,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from loyalty.services.api_keys import create_api_key, revoke_api_key
 from loyalty.services.sessions import open_session
+from loyalty.services.webhooks.endpoints import add_endpoint, ping
 from promos.models import Coupon, Quote
 from tests.api import Caller, refusal
 from tests.factories import MemberFactory
@@ -74,6 +85,10 @@ def a_refund(scene: Scene) -> dict[str, Any]:
     return {"external_id": uuid.uuid4().hex, "amount": "10.00"}
 
 
+def a_webhook(scene: Scene) -> dict[str, Any]:
+    return {"url": "http://127.0.0.1:9/hook", "events": ["purchase.created"]}
+
+
 def row(model: type) -> Callable[[Scene, Shop], Any]:
     return lambda scene, shop: shop.rows[model].pk
 
@@ -119,6 +134,14 @@ TABLE: dict[str, dict[str, Call]] = {
     "members/lookup": {
         "GET": Call(MEMBERS, 200, query=lambda scene: {"card": scene.member(scene.own).card_number})
     },
+    "webhook-endpoints": {"GET": Call(READ, 200), "POST": Call(READ, 201, a_webhook)},
+    "webhook-endpoints/<endpoint_id>": {
+        "GET": Call(READ, 200, thing=row(WebhookEndpoint)),
+        "PATCH": Call(READ, 200, lambda scene: {"description": "касса"}, row(WebhookEndpoint)),
+        "DELETE": Call(READ, 204, thing=row(WebhookEndpoint)),
+    },
+    "webhook-deliveries": {"GET": Call(READ, 200)},
+    "webhook-deliveries/<delivery_id>/redeliver": {"POST": Call(READ, 202, thing=row(WebhookDelivery))},
     "members/presence-code": {
         "POST": Call(WRITE, 202, lambda scene: {"member": {"phone": scene.member(scene.own).phone}})
     },
@@ -187,12 +210,20 @@ def test_every_call_of_the_api_passes_the_base_view():
 
 
 @pytest.fixture
-def scene() -> Scene:
+def scene(settings: Any) -> Scene:
+    settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     own, other = open_shop("ours", code="A"), open_shop(CANARY, code="B")
     devices = {}
     for shop in (own, other):
         open_session(shop.rows[Member], at=timezone.now(), user_agent=f"{shop.business.legal_name} phone")
         devices[shop.business.code] = Session.objects.get(member=shop.rows[Member])
+        endpoint, _secret = add_endpoint(
+            business=shop.business,
+            url=f"http://127.0.0.1:9/{shop.business.legal_name.replace(' ', '-')}",
+            events=["purchase.created"],
+        )
+        shop.rows[WebhookEndpoint] = endpoint
+        shop.rows[WebhookDelivery] = ping(endpoint, at=timezone.now())
     Business.objects.filter(pk=other.business.pk).update(address="ул. Ленина, 1")  # Public, as the name is.
     Coupon.objects.update(valid_until=timezone.now() + timedelta(days=7))
     return Scene(own, other, devices)
@@ -327,7 +358,9 @@ def found_in(scene: Scene, answer: Any) -> list[str]:
 @pytest.mark.parametrize(("path", "method"), CALLS)
 def test_anothers_object_is_told_from_none_by_nothing(scene, cast, path, method):
     call = TABLE[path][method]
-    stored = {model: model.objects.count() for model in (Transaction, Quote, Session, Consent)}
+    stored = {
+        model: model.objects.count() for model in (Transaction, Quote, Session, Consent, WebhookEndpoint)
+    }
     for caller in cast.callers.values():
         if call.thing is None:
             assert found_in(scene, ask(caller, scene, path, method, call)) == []

@@ -8,11 +8,11 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loyalty.api.authentication import ApiKeyAuthentication, HasScope, MemberTokenAuthentication
+from loyalty.api.base import ApiView
 from loyalty.models import ApiKey, WebhookDelivery, WebhookEndpoint
 from loyalty.services.webhooks.endpoints import (
     ASKED_FOR,
@@ -100,7 +100,7 @@ class DeliveryOut(serializers.Serializer[Any]):
         return delivery.next_attempt_at.isoformat() if pending else None
 
 
-class WebhookView(GenericAPIView[Any]):
+class WebhookView(ApiView):
     """Who may read purchases may have them sent."""
 
     authentication_classes = (ApiKeyAuthentication, MemberTokenAuthentication)
@@ -130,6 +130,7 @@ class EndpointsView(WebhookView):
         summary="Have events sent to an address",
         description="Signed by the Standard Webhooks specification. At most ten of a business.",
         request=EndpointIn,
+        example={"url": "https://till.example.org/hook", "events": ["purchase.created", "purchase.refunded"]},
         answers={201: EndpointCreatedOut},
         problems=(400, 401, 403, 413, 415),
         auth=INTEGRATOR,
@@ -155,6 +156,7 @@ class EndpointView(WebhookView):
         operation_id="change_webhook_endpoint",
         summary="Change, pause or resume a webhook",
         request=EndpointChangeIn,
+        example={"description": "Учёт", "status": "paused"},
         answers={200: EndpointOut},
         problems=(400, 401, 403, 404, 413, 415),
         auth=INTEGRATOR,

@@ -20,7 +20,8 @@ def test_every_body_has_an_example():
     assert missing == []
 
 
-def test_every_example_is_accepted(business, sent_code):
+def test_every_example_is_accepted(business, sent_code, settings):
+    settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     member = MemberFactory(phone=PHONE)
     anyone = Caller()
     till = Caller(f"Api-Key {create_api_key(business=business, scopes=list(ApiKey.Scope))[1]}")
@@ -30,9 +31,10 @@ def test_every_example_is_accepted(business, sent_code):
     instead = {
         "POST /api/v1/auth/token": lambda: {"code": sent_code(PHONE)},
         "POST /api/v1/auth/token/refresh": lambda: {"refresh": tokens.refresh},
+        "POST /api/v1/webhook-endpoints": lambda: {"url": "http://127.0.0.1:9/hook"},
         "POST /api/v1/auth/logout": lambda: {"refresh": "unknown"},
     }
-    order = {"POST /api/v1/auth/otp": 0, "POST /api/v1/transactions": 1}
+    order = {"POST /api/v1/auth/otp": 0, "POST /api/v1/transactions": 1, "POST /api/v1/webhook-endpoints": 1}
     by_order = sorted(operations(), key=lambda each: order.get(str(each), 2))
     for operation in by_order:
         if operation.example is None:
@@ -46,6 +48,7 @@ def test_every_example_is_accepted(business, sent_code):
         elif "/auth/" not in operation.path:
             security = till
         path = operation.path.removeprefix("/api/v1/").replace("{transaction_id}", made.get("purchase", ""))
+        path = path.replace("{endpoint_id}", made.get("endpoint", ""))
 
         answer = security.send(operation.method, path, body)
 
@@ -53,5 +56,7 @@ def test_every_example_is_accepted(business, sent_code):
         assert operation.wrong(answer) is None, str(operation)
         if str(operation) == "POST /api/v1/transactions":
             made["purchase"] = answer.json()["id"]
+        if str(operation) == "POST /api/v1/webhook-endpoints":
+            made["endpoint"] = answer.json()["id"]
         if "rejected" in (answer.json() if answer.content else {}):
             assert answer.json()["rejected"] == 0

@@ -33,7 +33,8 @@ ACCEPTS = ("*/*", "application/json", "text/html", "application/xml;q=0.1", "x",
 
 
 @pytest.fixture
-def shop():
+def shop(settings):
+    settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     opened = open_shop("ours", code="A")
     Coupon.objects.update(valid_until=timezone.now() + timedelta(days=7))
     return opened
@@ -68,6 +69,7 @@ def fields(shop, chance):
         "external_id": chance.choice(["e1", "e2", f"e{chance.randrange(10**6)}"]),
         "refund_of": "ours-receipt-A",
         "purchased_at": timezone.now().isoformat(),
+        "url": "http://127.0.0.1:9/hook",
         "partner": str(shop.business.pk),
     }
 
