@@ -113,6 +113,9 @@ class WebhookView(ApiView):
 
 
 class EndpointsView(WebhookView):
+    # Ten at most: all of them, as they are.
+    pagination_class = None
+
     @describe(
         operation_id="list_webhook_endpoints",
         summary="Where the business is told what happens",
