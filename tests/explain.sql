@@ -37,9 +37,9 @@ ALTER TABLE bonus_entries DISABLE TRIGGER USER;
 ALTER TABLE event_registrations DISABLE TRIGGER USER;
 
 INSERT INTO businesses (id, created_at, updated_at, code, name, legal_name, inn, category, address, phone, logo,
-  is_active, is_programme, can_accrue, can_redeem, point_price_rub, pending_days, no_earn_categories, requires_presence_code, stops_accrual_over_limit)
+  is_active, is_programme, can_accrue, can_redeem, point_price_rub, pending_days, no_earn_categories, requires_presence_code, stops_accrual_over_limit, has_webhooks)
 SELECT sk_business(n), now(), now(), 'B' || lpad(n::text, 2, '0'), 'Business ' || n, '', '', '', '', '', '',
-  true, false, true, true, 1, 0, '{}', true, false
+  true, false, true, true, 1, 0, '{}', true, false, false
 FROM generate_series(1, 20) n;
 
 INSERT INTO users (id, created_at, updated_at, password, phone, card_number, first_name, last_name, email, city, language,

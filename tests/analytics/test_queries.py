@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from clickhouse_driver.errors import ErrorCodes, ServerException
 
-from analytics import movements, selectors
+from analytics import liability, movements, selectors
 from analytics.clickhouse import queries
 from analytics.clickhouse.client import ASK_LIMITS
 from analytics.clickhouse.queries import ask, local_days, read_query
@@ -17,12 +17,12 @@ from analytics.errors import ClickHouseUnavailable, Unscoped
 SPAN = local_days(date(2026, 1, 1), date(2026, 2, 1))
 FORGOTTEN = "SELECT sum(amount) FROM transaction_facts FINAL"
 # What pages read for owners too, besides programme staff.
-FOR_OWNERS = ("cohorts", "rfm_members", "summary", "turnover_by", "win_win_matrix")
+FOR_OWNERS = ("breakage", "cohorts", "liability", "rfm_members", "summary", "turnover_by", "win_win_matrix")
 
 
 @pytest.fixture(autouse=True)
-def tables(clickhouse_database):
-    """The driver's settings point at a migrated database."""
+def tables(clickhouse):
+    """Migrated and empty."""
 
 
 @pytest.mark.parametrize("business_ids", [[], [UUID(int=5)]])
@@ -42,7 +42,7 @@ def test_queries_for_owners_narrow_by_businesses():
     assert ask(read_query("summary"), SPAN, business_ids=[])[0][1] == 0
 
 
-@pytest.mark.parametrize("module", [selectors, movements])
+@pytest.mark.parametrize("module", [selectors, movements, liability])
 def test_pages_have_no_other_way_to_clickhouse(module):
     tree = ast.parse(inspect.getsource(module))
     imported = {
