@@ -10,7 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from analytics.clickhouse.queries import ask, local_days, read_query
-from analytics.segments import Segment
+from promos.segments import Segment
 
 
 @dataclass(frozen=True)

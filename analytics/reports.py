@@ -19,7 +19,6 @@ from analytics.errors import ClickHouseUnavailable
 from analytics.periods import CHOICES, Period, chosen_period
 from analytics.pipeline_report import pipeline_report
 from analytics.rfm_report import champions, found_member, member_lines, rfm_grid, segment_choices
-from analytics.segments import Segment
 from analytics.selectors import (
     FEWEST_BUYERS,
     freshness,
@@ -32,6 +31,7 @@ from analytics.win_win_report import chain_reports, matrix
 from analytics.wording import share_words
 from loyalty.models import Business
 from promos.demo.sample import is_demo
+from promos.segments import Segment
 from promos.selectors import chains_between, left_out, with_results
 from svoykrug.admin import Scope, staff_scope
 

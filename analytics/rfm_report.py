@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils.translation import gettext
 
 from analytics.charts import heat
-from analytics.segments import ADVICE, Segment
+from analytics.segments import ADVICE
 from analytics.selectors import RfmMap, RfmRow, member_segment
 from loyalty.errors import InvalidPhone, MemberNotFound
 from loyalty.models import Member
@@ -17,6 +17,7 @@ from loyalty.phones import normalise_phone, readable_phone
 from loyalty.selectors import find_member
 from loyalty.services.consents import may_see_person
 from loyalty.templatetags.money import percent
+from promos.segments import Segment
 
 SCORES = (5, 4, 3, 2, 1)
 

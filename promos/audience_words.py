@@ -1,23 +1,9 @@
 """Whom a campaign addresses, in a sentence."""
 
 from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 
 from promos.models import CouponCampaign
-
-# Named as the RFM map names them.
-SEGMENT_NAMES = {
-    "champions": _("Champions"),
-    "loyal": _("Loyal"),
-    "potential_loyalist": _("Potential loyalists"),
-    "new": _("New"),
-    "promising": _("Promising"),
-    "need_attention": _("Need attention"),
-    "about_to_sleep": _("About to sleep"),
-    "at_risk": _("At risk"),
-    "cant_lose": _("Can't lose"),
-    "hibernating": _("Hibernating"),
-}
+from promos.segments import Segment
 
 
 def audience_words(campaign: CouponCampaign) -> str:
@@ -38,6 +24,6 @@ def audience_words(campaign: CouponCampaign) -> str:
     if campaign.tiers:
         parts.append(gettext("tiers: %(tiers)s") % {"tiers": ", ".join(map(str, sorted(campaign.tiers)))})
     if campaign.segments:
-        names = ", ".join(str(SEGMENT_NAMES.get(segment, segment)) for segment in campaign.segments)
+        names = ", ".join(Segment(segment).label for segment in campaign.segments)
         parts.append(gettext("segments: %(segments)s") % {"segments": names})
     return "; ".join(parts) + "."

@@ -17,11 +17,12 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from loyalty.admin.purchases import OwnBusinessFilter
 from loyalty.templatetags.money import grouped
-from promos.audience_words import SEGMENT_NAMES, audience_words
+from promos.audience_words import audience_words
 from promos.coupon_export import export_coupons
 from promos.coupon_wording import benefit_words, terms_words
 from promos.models import Coupon, CouponCampaign
 from promos.rules import benefit_fault
+from promos.segments import Segment
 from promos.services import campaigns
 from promos.tasks import issue_campaign
 from svoykrug.admin import MANAGERS, ScopedAdmin, staff_scope
@@ -46,7 +47,7 @@ class CampaignForm(forms.ModelForm):
     )
     segments = forms.MultipleChoiceField(
         label=_("RFM segments"),
-        choices=list(SEGMENT_NAMES.items()),
+        choices=Segment.choices,
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_("None marked: any, also who is in no segment. As of the last night."),

@@ -23,8 +23,8 @@ from unfold.widgets import (
 
 from loyalty.models import Business
 from promos.models import Offer
-from promos.offers.rules import BENEFITS, COUPON, KINDS, SEGMENTS, TIERS, Rule, RuleFaults, parse, to_json
-from promos.offers.words import SEGMENT_NAMES
+from promos.offers.rules import BENEFITS, COUPON, KINDS, TIERS, Rule, RuleFaults, parse, to_json
+from promos.segments import Segment
 from promos.selectors import hosted_events
 from promos.services.offers import COUNTS, Terms, check_terms, known_categories
 
@@ -135,7 +135,7 @@ class OfferForm(forms.ModelForm):
     )
     segments = several(
         _("Segments"),
-        [(key, SEGMENT_NAMES[key]) for key in SEGMENTS],
+        Segment.choices,
         coerce=str,
         help_text=_("By last night's picture of customers. None marked: everybody."),
     )

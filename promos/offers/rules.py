@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from promos.segments import Segment
 from svoykrug.errors import DomainError
 
 from .fields import Faults, Reader
@@ -27,10 +28,7 @@ BENEFITS = (PERCENT, FIXED, MULTIPLIER, GIFT)
 
 TIERS = (1, 2, 3, 4)
 WEEKDAYS = (1, 2, 3, 4, 5, 6, 7)
-SEGMENTS = (
-    "champions", "loyal", "potential_loyalist", "new", "promising", "need_attention", "about_to_sleep",
-    "at_risk", "cant_lose", "hibernating",
-)  # fmt: skip
+SEGMENTS = tuple(Segment.values)
 
 MAX_MULTIPLIER = Decimal(20)
 MAX_SUM = Decimal(1_000_000)

@@ -12,9 +12,9 @@ from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext, pgettext
-from django.utils.translation import gettext_lazy as _
 
 from loyalty.templatetags.money import bonus_words, grouped, percent, rub
+from promos.segments import Segment
 
 from .rules import (
     DISCOUNT_FIXED,
@@ -33,19 +33,6 @@ from .rules import (
 )
 
 WORKDAYS, WEEKEND = (1, 2, 3, 4, 5), (6, 7)
-# The same names as the analytics gives its segments.
-SEGMENT_NAMES = {
-    "champions": _("Champions"),
-    "loyal": _("Loyal"),
-    "potential_loyalist": _("Potential loyalists"),
-    "new": _("New"),
-    "promising": _("Promising"),
-    "need_attention": _("Need attention"),
-    "about_to_sleep": _("About to sleep"),
-    "at_risk": _("At risk"),
-    "cant_lose": _("Can't lose"),
-    "hibernating": _("Hibernating"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +69,7 @@ def condition_words(asked: Conditions, *, for_staff: bool = False, event: str = 
         parts.append(gettext("for purchases of: %(names)s") % {"names": ", ".join(asked.categories)})
     parts.append(_tiers(asked.tiers))
     if asked.segments and for_staff:
-        names = ", ".join(f"«{SEGMENT_NAMES[segment]}»" for segment in asked.segments)
+        names = ", ".join(f"«{Segment(segment).label}»" for segment in asked.segments)
         parts.append(gettext("for the segments %(names)s") % {"names": names})
     elif asked.segments:
         parts.append(gettext("for some members, by how they buy"))
@@ -110,7 +97,7 @@ def facets(rule: Rule) -> list[tuple[str, str]]:
         (gettext("Categories"), ", ".join(asked.categories)),
         (gettext("First purchase"), gettext("only") if asked.first_purchase else ""),
         (gettext("Tiers"), ", ".join(map(str, asked.tiers))),
-        (gettext("Segments"), ", ".join(str(SEGMENT_NAMES[segment]) for segment in asked.segments)),
+        (gettext("Segments"), ", ".join(str(Segment(segment).label) for segment in asked.segments)),
         (gettext("Birthday"), _birthday(asked.birthday_days)),
         (gettext("Event"), str(asked.attended_event or "")),
     ]

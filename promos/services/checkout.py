@@ -40,6 +40,7 @@ from svoykrug.errors import DomainError
 from svoykrug.failpoints import failpoint
 
 from . import chain_state, live_offers, offer_uses
+from .announcements import announce
 from .buying import buy
 from .chain_state import ChainState
 from .checks import check_request, differing_fields, fingerprint
@@ -380,6 +381,7 @@ class Checkout:
         self.uses.write(write)
         self.promises.write(write, at=self.at)
         self.referrals.write(write)
+        announce(write, self)
         if self.applied:
             ParkedRefund.objects.filter(pk__in=[refund.pk for refund in self.applied]).delete()
         if self.waiting:

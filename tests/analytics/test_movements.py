@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from analytics.movements import CohortCell, SegmentMove, cohorts, segment_moves
-from analytics.segments import Segment
 from analytics.services.sync import sync_facts
+from promos.segments import Segment
 from tests.analytics.rows import purchase, refund
 from tests.factories import BusinessFactory, MemberFactory
 

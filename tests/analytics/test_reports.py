@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from analytics.models import SyncWindow
-from analytics.segments import Segment
 from analytics.selectors import Step, rfm_cuts, turnover_by
 from analytics.services.cross_promo import aggregate_cross_promo
 from analytics.services.rfm import calculate_rfm
 from analytics.services.sync import sync_facts
 from loyalty.models import Business, ImportJob, Member, StaffMembership, Transaction
 from promos.models import ChainAssignment, ChainCostShare, Coupon, CrossPromoChain
+from promos.segments import Segment
 from tests.analytics.rows import cost_share, purchase, refund
 from tests.factories import BusinessFactory, ChainFactory, CouponFactory, MemberFactory, StaffFactory
 

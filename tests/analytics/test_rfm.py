@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from analytics.clickhouse.client import Connection
 from analytics.models import RfmRun, SyncWindow
-from analytics.segments import Segment
 from analytics.selectors import RfmMap, RfmPage, RfmRow, member_segment, rfm_map, rfm_rows
 from analytics.services.rfm import calculate_rfm
 from analytics.services.sync import sync_facts
 from loyalty.models import Business, Member, StatusTier, Transaction
 from promos.models import MemberSegment
+from promos.segments import Segment
 from tests.analytics.rows import purchase, refund
 from tests.factories import BusinessFactory, MemberFactory
 

@@ -1,6 +1,6 @@
 """Events are written by the statement in which they happen, with a delivery for each endpoint that asked.
 
-A business without endpoints costs nothing: `businesses.has_webhooks` says so to whoever has its row.
+Whoever has a business's row at hand sees by `businesses.has_webhooks` that nobody is to be told.
 """
 
 from collections.abc import Iterable
@@ -16,6 +16,12 @@ EVENTS = {
     "id": "uuid", "created_at": "timestamptz", "business_id": "uuid", "type": "text", "object_id": "uuid",
     "data": "jsonb",
 }  # fmt: skip
+# Only where somebody is to be told, whoever publishes.
+STORE = """
+    INSERT INTO webhook_events (id, created_at, business_id, type, object_id, data)
+    SELECT id, created_at, business_id, type, object_id, data FROM {rows}
+    WHERE EXISTS (SELECT FROM webhook_endpoints e WHERE e.business_id = r.business_id)
+"""
 DELIVERIES = """
     INSERT INTO webhook_deliveries (
         id, created_at, updated_at, event_id, endpoint_id, object_id, status, attempts, next_attempt_at,
@@ -51,5 +57,5 @@ def publish(write: Write, events: Iterable[Event], *, at: datetime) -> None:
         }
         for event in events
     ]  # fmt: skip
-    write.insert("webhook_events", EVENTS, rows)
+    write.add(STORE, EVENTS, rows)
     write.add(DELIVERIES, EVENTS, rows)

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from django.utils.translation import override
 
-from analytics.segments import Segment
 from promos.offers.rules import parse
-from promos.offers.words import SEGMENT_NAMES, badge, limit_words, sentence
+from promos.offers.words import badge, limit_words, sentence
 
 
 @pytest.fixture(autouse=True)
@@ -71,12 +70,6 @@ def test_a_member_never_reads_the_name_of_a_segment():
 
     assert sentence(rule) == "For some members, by how they buy: bonuses ×2"
     assert sentence(rule, for_staff=True) == "For the segments «Hibernating»: bonuses ×2"
-
-
-def test_segments_are_named_as_the_analytics_names_them():
-    assert {key: str(name) for key, name in SEGMENT_NAMES.items()} == {
-        segment.value: str(segment.label) for segment in Segment
-    }
 
 
 @pytest.mark.parametrize(("effect", "text", "tone"), [
