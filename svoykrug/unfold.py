@@ -95,6 +95,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": _("for partners"),
     "SITE_URL": "/",
     "SITE_SYMBOL": "join",
+    "ACCOUNT": {"navigation": [{"title": _("Second step"), "link": _lazy_address("second-factor-set-up")}]},
     "DASHBOARD_CALLBACK": "analytics.dashboard.dashboard_callback",
     "SHOW_LANGUAGES": True,
     "LANGUAGES": {"action": _lazy_address("set_language")},

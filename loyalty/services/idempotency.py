@@ -2,7 +2,7 @@
 
 Rule: specification api.md, "Every non-safe call may carry Idempotency-Key". The answer is kept in
 the transaction of what the call wrote, so a server that dies leaves both or neither
-(docs/decisions/0017).
+(docs/decisions/0020).
 """
 
 import json

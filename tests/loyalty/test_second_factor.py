@@ -196,7 +196,11 @@ def test_where_it_is_demanded_nobody_enters_without_one(person, settings):
 
 
 def test_where_it_is_not_demanded_the_password_is_enough(person):
-    assert by_password(person).get("/admin/").status_code == 200
+    answer = by_password(person).get("/admin/")
+
+    assert answer.status_code == 200
+    # It is offered in the person's own menu.
+    assert b'href="/admin/second-factor/set-up/"' in answer.content
 
 
 @pytest.mark.parametrize("path", ["/admin/second-factor/", "/admin/second-factor/set-up/"])
