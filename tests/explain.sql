@@ -229,12 +229,12 @@ FROM generate_series(1, 3000) n;
 INSERT INTO rfm_runs (id, created_at, snapshot_date, calculated_at, members, recency_cuts, frequency_cuts, monetary_cuts)
 SELECT sk_id(now(), 'run', n), now(), date '2024-11-01' + n, now(), 0, '{}', '{}', '{}' FROM generate_series(1, 730) n;
 INSERT INTO webhook_endpoints (id, created_at, updated_at, business_id, url, description, events, secret, status)
-SELECT sk_id(now(), 'endpoint', n), now(), now(), sk_business(1 + n % 20), 'https://example.com', '', '{}', '', 'active'
+SELECT sk_id('2026-01-01', 'endpoint', n), now(), now(), sk_business(1 + n % 20), 'https://example.com', '', '{}', '', 'active'
 FROM generate_series(1, 40) n;
 INSERT INTO webhook_events (id, created_at, business_id, type, object_id, data)
 SELECT sk_id(sk_at(n, 50000), 'event', n), sk_at(n, 50000), sk_business(1 + n % 20), 'purchase.created', sk_purchase(n), '{}'
 FROM generate_series(1, 50000) n;
 INSERT INTO webhook_deliveries (id, created_at, updated_at, event_id, endpoint_id, object_id, status, attempts, next_attempt_at, answer)
-SELECT sk_id(sk_at(n, 50000), 'delivery', n), now(), now(), sk_id(sk_at(n, 50000), 'event', n), sk_id(now(), 'endpoint', 1 + n % 20),
+SELECT sk_id(sk_at(n, 50000), 'delivery', n), sk_at(n, 50000), now(), sk_id(sk_at(n, 50000), 'event', n), sk_id('2026-01-01', 'endpoint', 1 + n % 20),
   sk_purchase(n), CASE WHEN n % 100 = 0 THEN 'pending' ELSE 'delivered' END, 1, now(), ''
 FROM generate_series(1, 50000) n;

@@ -333,7 +333,7 @@ SELECT id FROM users WHERE referred_by = sk_member(44);
 SELECT count(*) FROM users WHERE status_tier = (SELECT id FROM status_tiers WHERE level = 4);
 
 -- idx_webhook_deliveries_endpoint
-SELECT * FROM webhook_deliveries WHERE endpoint_id = (SELECT id FROM webhook_endpoints LIMIT 1) ORDER BY event_id DESC LIMIT 50;
+SELECT * FROM webhook_deliveries WHERE endpoint_id = sk_id('2026-01-01', 'endpoint', 7) ORDER BY created_at DESC LIMIT 50;
 
 -- idx_webhook_deliveries_event
 SELECT * FROM webhook_deliveries WHERE event_id = (SELECT id FROM webhook_events LIMIT 1);

@@ -395,7 +395,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="webhookdelivery",
             index=svoykrug.db.models.Index(
-                fields=["endpoint", "event"], name="idx_webhook_deliveries_endpoint"
+                models.F("endpoint"),
+                models.OrderBy(models.F("created_at"), descending=True),
+                name="idx_webhook_deliveries_endpoint",
             ),
         ),
         migrations.AddConstraint(

@@ -3,7 +3,7 @@
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from svoykrug.db.audit import audited
@@ -135,7 +135,7 @@ class WebhookDelivery(ChangingRecord):
                 condition=Q(status="pending"),
                 name="idx_webhook_deliveries_queue",
             ),
-            Index(fields=["endpoint", "event"], name="idx_webhook_deliveries_endpoint"),
+            Index("endpoint", F("created_at").desc(), name="idx_webhook_deliveries_endpoint"),
         ]
 
     def __str__(self) -> str:

@@ -377,17 +377,24 @@ class Ledger:
 
 
 def open_ledger(
-    member_ids: Collection[UUID], *, recorded_at: datetime, also: Sequence[Query] = ()
+    member_ids: Collection[UUID],
+    *,
+    recorded_at: datetime,
+    terms: Sequence[Query] = (),
+    also: Sequence[Query] = (),
 ) -> tuple[Ledger, list[Rows]]:
-    """Lock the members and load their accounts, in one round trip. Returns also the rows of `also`.
+    """Lock the members and load their accounts, in one round trip. Returns also the rows of the others.
+
+    terms  queries that need no lock; they are asked before it, so that nobody waits for them
+    also   queries that must see what the last holder of the locks has written
 
     A member who does not exist or has left is not among the accounts. The caller goes on with
     `Ledger.load` before it decides anything.
     """
     ids = list(member_ids)
-    locked, tiers, balances, *others = read(
-        (locks.LOCK_MEMBERS, [ids]), (TIERS, []), (BALANCES, [ids]), *also
-    )
+    tiers, *found = read((TIERS, []), *terms, (locks.LOCK_MEMBERS, [ids]), (BALANCES, [ids]), *also)
+    locked, balances = found[len(terms) : len(terms) + 2]
+    others = found[: len(terms)] + found[len(terms) + 2 :]
     by_id = {row[0]: Tier(*row) for row in tiers}
     accounts = {
         pk: Account(member_id=pk, tier=by_id[tier_id], invited_by=inviter) for pk, tier_id, inviter in locked

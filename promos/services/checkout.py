@@ -15,7 +15,7 @@ from django.db import IntegrityError
 from django.db.transaction import atomic
 from django.utils.translation import gettext as _
 
-from loyalty.errors import ExternalIdReused, MemberNotFound, RefundUnlinked
+from loyalty.errors import MemberNotFound, RefundUnlinked
 from loyalty.models import ParkedRefund, Transaction
 from loyalty.services import referrals
 from loyalty.services.accounts import Account
@@ -43,7 +43,7 @@ from . import chain_state, live_offers, offer_uses
 from .announcements import announce
 from .buying import buy
 from .chain_state import ChainState
-from .checks import check_request, differing_fields, fingerprint
+from .checks import check_request, differing_fields, fingerprint, receipt_reused
 from .cost_shares import CostShares
 from .coupons import Coupons
 from .live_offers import LiveOffers
@@ -188,14 +188,13 @@ class Checkout:
         self.ledger, found = open_ledger(
             members,
             recorded_at=self.at,
-            also=[
-                by_receipt(list({*own, *refunded})),
-                parked_query(own),
+            terms=[
                 (chain_state.ACTIVE, [businesses, max(times)]),
                 (live_offers.LIVE, [businesses, max(times), max(times), min(times)]),
             ],
+            also=[by_receipt(list({*own, *refunded})), parked_query(own)],
         )
-        stored_rows, parked_rows, active, live = found
+        active, live, stored_rows, parked_rows = found
         self.stored = stored(stored_rows)
         self.parked = {
             (refund.business_id, refund.external_id): refund for refund in parked_refunds(parked_rows)
@@ -317,7 +316,7 @@ class Checkout:
         receipt = receipt_of(request)
         if found := self.stored.get(receipt):
             if differing := differing_fields(request, found, self.stored):
-                raise _reused(request, differing)
+                raise receipt_reused(request, differing)
             return Outcome(Status.DUPLICATE, found.id)
         early = self.parked.get(receipt)
         waiting = self.waiting_by_receipt.get(receipt)
@@ -325,7 +324,7 @@ class Checkout:
             return None
         known = early.request_hash if early else fingerprint(waiting)  # type: ignore[arg-type]
         if known != fingerprint(request):
-            raise _reused(request, ["amount"])
+            raise receipt_reused(request, ["amount"])
         return Outcome(Status.DUPLICATE)
 
     def _refund(self, index: int, request: RefundRequest) -> Outcome:
@@ -390,15 +389,3 @@ class Checkout:
             )
         failpoint("checkout-before-commit")
         write.execute(last=True)
-
-
-def _reused(request: Request, fields: list[str]) -> ExternalIdReused:
-    return ExternalIdReused(
-        _(
-            "Receipt %(receipt)s is already recorded with other content: %(fields)s. "
-            "Send the same content, or use a new external_id."
-        )
-        % {"receipt": request.external_id, "fields": ", ".join(fields)},
-        field="external_id",
-        fields=fields,
-    )

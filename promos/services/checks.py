@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from loyalty.errors import InvalidPurchase
+from loyalty.errors import ExternalIdReused, InvalidPurchase
 from loyalty.services.transactions import Receipt, StoredTransaction
 from promos.rules import normalise_code
 
@@ -151,3 +151,16 @@ def differing_fields(
         if bool(request.lines) != bool(stored.lines) or (request.lines and not differing):
             differing.append("lines")
     return differing
+
+
+def receipt_reused(request: PurchaseRequest | RefundRequest, fields: list[str]) -> ExternalIdReused:
+    """Return the refusal of a receipt that is recorded with other content in these fields."""
+    return ExternalIdReused(
+        _(
+            "Receipt %(receipt)s is already recorded with other content: %(fields)s. "
+            "Send the same content, or use a new external_id."
+        )
+        % {"receipt": request.external_id, "fields": ", ".join(fields)},
+        field="external_id",
+        fields=fields,
+    )
