@@ -1,6 +1,7 @@
-"""What a call tells partners' own systems, written by the statement that writes what it tells of."""
+"""What partners' own systems are told, written by the transaction in which it happens."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 from loyalty.models import WebhookEvent
 from loyalty.services.transactions import NewTransaction
 from loyalty.services.webhooks.outbox import Event, publish
-from promos.models import Coupon
+from promos.models import ChainVersion, Coupon
 from svoykrug.db.sql import Write
 
 if TYPE_CHECKING:
@@ -57,6 +58,22 @@ def coupon_events(coupons: Iterable[Coupon]) -> list[Event]:
         )
         for coupon in coupons
     ]
+
+
+def tell_of_chain(kind: str, version: ChainVersion, *, business_id: UUID, at: datetime) -> None:
+    """Tell one side what the other did; the caller's transaction does both."""
+    chain = version.chain
+    data = {
+        "id": str(chain.pk),
+        "version": version.version,
+        "source": str(chain.source_business_id),
+        "target": str(chain.target_business_id),
+        "title": str(chain),
+        "terms": version.terms,
+    }
+    write = Write()
+    publish(write, [Event(business_id, kind, chain.pk, data)], at=at)
+    write.execute()
 
 
 def _of_transaction(row: NewTransaction) -> Event:

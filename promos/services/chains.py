@@ -21,6 +21,8 @@ from promos.models import ChainVersion, CrossPromoChain
 from svoykrug.db.sql import read
 from svoykrug.errors import DomainError
 
+from .announcements import tell_of_chain
+
 Status, Side = CrossPromoChain.Status, CrossPromoChain.Side
 Decision = ChainVersion.Decision
 DECIDES = (StaffMembership.Role.OWNER, StaffMembership.Role.MANAGER)
@@ -145,9 +147,11 @@ def save_draft(chain: CrossPromoChain, *, by: Member) -> CrossPromoChain:
 def _propose(chain: CrossPromoChain, terms: Mapping[str, Any], *, by: Member, at: datetime) -> ChainVersion:
     _check(chain, terms)
     last = chain.versions.aggregate(last=Max("version"))["last"] or 0
-    return ChainVersion.objects.create(
+    version = ChainVersion.objects.create(
         chain=chain, version=last + 1, terms=frozen(terms), proposed_by=by, created_at=at
     )
+    tell_of_chain("chain.proposed", version, business_id=chain.target_business_id, at=at)
+    return version
 
 
 @atomic
@@ -187,6 +191,7 @@ def accept(chain_id: UUID, *, by: Member, at: datetime) -> CrossPromoChain:
     terms = thawed(version.terms)
     _check(chain, terms)
     _decide(version, Decision.ACCEPTED, by=by, at=at)
+    tell_of_chain("chain.accepted", version, business_id=chain.source_business_id, at=at)
     for name, value in terms.items():
         setattr(chain, name, value)
     if chain.status == Status.PROPOSED:

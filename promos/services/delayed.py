@@ -14,12 +14,14 @@ from django.db.transaction import atomic
 from loyalty.models import Business
 from loyalty.services.consents import ADVERTISABLE
 from loyalty.services.messages import queue_within
+from loyalty.services.webhooks.outbox import publish
 from promos.chain_terms import thawed
 from promos.models import ChainAssignment, CrossPromoChain
 from svoykrug.db.sql import Write, read
 from svoykrug.failpoints import failpoint
 from svoykrug.money import ZERO
 
+from .announcements import coupon_events
 from .triggers import COUNT, COUNTED, COUPONS, coupon_messages, coupon_rows, new_coupon
 
 Arm, Reason = ChainAssignment.Arm, ChainAssignment.Reason
@@ -133,6 +135,7 @@ def _decide(found: list[Due], *, at: datetime) -> int:
     write = Write()
     write.insert("coupons", COUPONS, coupon_rows(coupons, recorded_at=at))
     queue_within(write, coupon_messages(coupons, at=at))
+    publish(write, coupon_events(coupons), at=at)
     write.add(COUNT, COUNTED, [{"id": pk, "issued": -n, "spent": ZERO} for pk, n in returned.items()])
     write.add(DECIDE, DECIDED, decided)
     write.execute()

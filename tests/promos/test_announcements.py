@@ -7,8 +7,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from loyalty.models import WebhookDelivery, WebhookEvent
+from loyalty.models import StaffMembership, WebhookDelivery, WebhookEvent
 from loyalty.services.webhooks.endpoints import ASKED_FOR, add_endpoint
+from promos.services import chains
 from promos.services.checkout import record_many, record_purchase, record_refund
 from promos.services.purchases import PurchaseRequest, RefundRequest
 from tests.factories import NOON, BusinessFactory, ChainFactory, CouponFactory, MemberFactory, agreeing
@@ -92,6 +93,24 @@ def test_the_target_of_a_chain_hears_of_its_coupon_without_the_code(shop):
     assert (kind, said["id"], said["value"]) == ("coupon.issued", str(coupon.pk), str(coupon.benefit_value))
     assert coupon.code not in str(said)
     assert WebhookEvent.objects.get().business == shop
+
+
+def test_each_side_of_a_chain_hears_what_the_other_did(shop):
+    target = told(BusinessFactory(code="B03"))
+    owners = [MemberFactory(is_staff=True) for _side in range(2)]
+    for owner, business in zip(owners, (shop, target), strict=True):
+        StaffMembership.objects.create(member=owner, business=business, role="owner")
+    chain = ChainFactory(
+        source_business=shop, target_business=target, status="draft", accepted_by=None, accepted_at=None
+    )
+
+    chains.propose(chain.pk, by=owners[0], at=NOON)
+    chains.accept(chain.pk, by=owners[1], at=NOON)
+
+    told_whom = WebhookEvent.objects.order_by("id").values_list("type", "business", "object_id")
+    assert list(told_whom) == [
+        ("chain.proposed", target.pk, chain.pk), ("chain.accepted", shop.pk, chain.pk),
+    ]  # fmt: skip
 
 
 def test_a_business_without_webhooks_pays_nothing_for_them():
