@@ -11,6 +11,8 @@ from analytics.clickhouse.client import Connection, connect, database, with_data
 from analytics.clickhouse.migrate import BOOKKEEPING, apply_pending
 from analytics.clickhouse.postgres_link import collection, ensure_link
 
+STAGING = ("_refill", "_heal")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def clickhouse_address() -> None:
@@ -45,5 +47,6 @@ def clickhouse(clickhouse_database: None) -> Iterator[Connection]:
             {"database": database(), "ours": BOOKKEEPING},
         ).rows
         for (table,) in tables:
-            connection.run(f"TRUNCATE TABLE {table}")
+            # A killed refill leaves its staging table; the next one would drop it.
+            connection.run(f"{'DROP' if table.endswith(STAGING) else 'TRUNCATE'} TABLE {table}")
         yield connection

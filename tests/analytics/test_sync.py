@@ -254,7 +254,9 @@ def test_refill_replaces_whatever_the_table_held(clickhouse, member, business):
     assert facts(clickhouse) == [(bought.pk,)]
     assert out.getvalue().startswith("transaction_facts: 1 rows in ")
     assert carried()["transaction_facts"] == 0
-    tables = clickhouse.run("SELECT count() FROM system.tables WHERE name LIKE '%%_refill'").rows
+    tables = clickhouse.run(
+        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE '%%_refill'"
+    ).rows
     assert tables == [(0,)]
 
 
