@@ -42,11 +42,19 @@ def clickhouse(clickhouse_database: None) -> Iterator[Connection]:
     """A connection to emptied tables. Rows are pulled from what PostgreSQL has committed, so a test that
     syncs is marked `django_db(transaction=True, serialized_rollback=True)`."""
     with connect() as connection:
-        tables = connection.run(
-            "SELECT name FROM system.tables WHERE database = %(database)s AND name != %(ours)s",
-            {"database": database(), "ours": BOOKKEEPING},
-        ).rows
-        for (table,) in tables:
-            # A killed refill leaves its staging table; the next one would drop it.
-            connection.run(f"{'DROP' if table.endswith(STAGING) else 'TRUNCATE'} TABLE {table}")
+        for table in _tables(connection):
+            connection.run(f"TRUNCATE TABLE {table}")
         yield connection
+    # A killed refill leaves its staging table to the next refill.
+    with connect() as connection:
+        for table in _tables(connection):
+            if table.endswith(STAGING):
+                connection.run(f"DROP TABLE {table}")
+
+
+def _tables(connection: Connection) -> list[str]:
+    rows = connection.run(
+        "SELECT name FROM system.tables WHERE database = %(database)s AND name != %(ours)s",
+        {"database": database(), "ours": BOOKKEEPING},
+    ).rows
+    return [name for (name,) in rows]
