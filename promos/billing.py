@@ -196,6 +196,9 @@ class Left:
     bonus_accrued: Decimal
 
 
+NOTHING_LEFT = Left(ZERO, ZERO, ZERO, ZERO)
+
+
 def refund_parts(left: Left, refunding: Decimal) -> Left:
     """Return the parts that go with a refund of `refunding` roubles, at most what is left.
 
@@ -210,25 +213,27 @@ def refund_parts(left: Left, refunding: Decimal) -> Left:
     return Left(refunding, discount, redeemed, accrued)
 
 
-def refund_of_lines(whole: Left, lines: Sequence[tuple[Left, Decimal]]) -> tuple[Left, list[Left]]:
-    """Return the parts that go with a refund of lines, in all and by line.
+def refund_of_lines(lines: Sequence[tuple[Left, Decimal]]) -> tuple[Left, list[Left]]:
+    """Return the parts that go with a refund of lines, in all and by line; the lines add up to the whole.
 
-    whole  what is left of the purchase
-    lines  what is left of each line, and roubles of it to refund
-
-    Earlier refunds by amount took from no line, so the sum is fitted into what is left of the whole.
+    lines  what is left of each line, and roubles of it to refund, zero or more
     """
-    parts = [refund_parts(left, refunding) for left, refunding in lines]
-    total = sum((part.amount for part in parts), ZERO)
-    if total == whole.amount:
-        return whole, parts
-    paid_left = whole.amount - whole.coupon_discount - whole.bonus_redeemed
-    discount = min(sum((part.coupon_discount for part in parts), ZERO), whole.coupon_discount)
-    redeemed = min(sum((part.bonus_redeemed for part in parts), ZERO), whole.bonus_redeemed)
-    beyond = max(total - discount - redeemed - paid_left, ZERO)
-    more = min(beyond, whole.bonus_redeemed - redeemed)
-    accrued = min(sum((part.bonus_accrued for part in parts), ZERO), whole.bonus_accrued)
-    return Left(total, discount + beyond - more, redeemed + more, accrued), parts
+    parts = [refund_parts(left, refunding) if refunding else NOTHING_LEFT for left, refunding in lines]
+    return Left(
+        amount=sum((part.amount for part in parts), ZERO),
+        coupon_discount=sum((part.coupon_discount for part in parts), ZERO),
+        bonus_redeemed=sum((part.bonus_redeemed for part in parts), ZERO),
+        bonus_accrued=sum((part.bonus_accrued for part in parts), ZERO),
+    ), parts
+
+
+def refund_over_lines(lines: Sequence[Left], refunding: Decimal) -> tuple[Left, list[Left]]:
+    """Return the same of a refund by amount: it takes from every line by what is left of the line.
+
+    So the lines always say what is left of the purchase, however amounts and lines are mixed.
+    """
+    shares = allocate(refunding, [left.amount for left in lines])
+    return refund_of_lines(list(zip(lines, shares, strict=True)))
 
 
 def line_json(share: LineShare) -> dict[str, Any]:

@@ -85,6 +85,10 @@ def a_refund(scene: Scene) -> dict[str, Any]:
     return {"external_id": uuid.uuid4().hex, "amount": "10.00"}
 
 
+def an_early_refund(scene: Scene) -> dict[str, Any]:
+    return bill(scene) | {"external_id": uuid.uuid4().hex, "refund_of": "still to come"}
+
+
 def a_webhook(scene: Scene) -> dict[str, Any]:
     return {"url": "http://127.0.0.1:9/hook", "events": ["purchase.created"]}
 
@@ -128,6 +132,7 @@ TABLE: dict[str, dict[str, Call]] = {
     "transactions/batch": {"POST": Call(WRITE, 200, lambda scene: [])},
     "transactions/<transaction_id>": {"GET": Call(READ, 200, thing=row(Transaction))},
     "transactions/<transaction_id>/refunds": {"POST": Call(WRITE, 201, a_refund, row(Transaction))},
+    "refunds": {"POST": Call(WRITE, 202, an_early_refund)},
     "quotes": {"POST": Call(WRITE, 201, bill)},
     "quotes/<quote_id>": {"DELETE": Call(WRITE, 204, thing=row(Quote))},
     "coupons/<code>": {"GET": Call(COUPONS, 200, thing=lambda scene, shop: shop.rows[Coupon].code)},

@@ -83,7 +83,7 @@ EXPIRED = """
 """
 LINES = """
     SELECT id, NULL, explanation->'lines' FROM transactions WHERE id = ANY(%s::uuid[])
-    UNION ALL SELECT refund_of, id, lines FROM transactions WHERE refund_of = ANY(%s::uuid[])
+    UNION ALL SELECT refund_of, id, explanation->'lines' FROM transactions WHERE refund_of = ANY(%s::uuid[])
 """
 
 
@@ -95,7 +95,7 @@ class StoredTransaction:
     expired   of its bonuses, what lapsed unspent and no refund has counted yet
     spent     lots and bonuses that paid for it and have not returned, newest spend first
     spent_at  how many entries the member had when those were spent
-    shares    its lines as they were settled; refunded_lines  the lines of its refunds
+    shares    its lines as they were settled; refunded_lines  what its refunds took of them
     """
 
     id: UUID
@@ -183,14 +183,14 @@ def insert_transactions(write: Write, rows: list[NewTransaction]) -> None:
 
 PARKED = """
     SELECT id, business_id, user_id, external_id, refund_of, amount, purchased_at, category, request_hash,
-           source
+           source, created_at
     FROM parked_refunds
     WHERE business_id = ANY(%s::uuid[]) AND (external_id = ANY(%s) OR refund_of = ANY(%s))
     ORDER BY purchased_at, id
 """
 PARKED_COLUMNS = (
     "id", "business_id", "member_id", "external_id", "refund_of", "amount", "purchased_at", "category",
-    "request_hash", "source",
+    "request_hash", "source", "created_at",
 )  # fmt: skip
 
 

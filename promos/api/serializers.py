@@ -154,14 +154,31 @@ class RefundIn(StrictSerializer):
         return attrs
 
 
-class BatchRefundIn(RefundIn):
+class ReceiptRefundIn(RefundIn):
+    """Of a purchase named by its receipt number."""
+
+    refund_of = serializers.CharField(
+        max_length=MOST_TEXT,
+        help_text="External id of the purchase. While it is unknown, `member` and `amount` are needed.",
+    )
+    member = MemberContact(required=False, help_text="The purchase's, if not given.")
+    category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+
+
+class BatchRefundIn(ReceiptRefundIn):
     kind = serializers.ChoiceField(choices=["refund"])
     refund_of = serializers.CharField(
         max_length=MOST_TEXT, required=False, allow_null=True, allow_blank=True,
         help_text="External id of the purchase. A refund that comes first is parked and needs `member`.",
     )  # fmt: skip
-    member = MemberContact(required=False)
-    category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+
+
+class ParkedOut(serializers.Serializer[Any]):
+    """A refund that waits for its purchase. Once applied it is found under its external id."""
+
+    status = serializers.ChoiceField(choices=["parked"])
+    external_id = serializers.CharField()
+    refund_of = serializers.CharField()
 
 
 class CouponIssuedOut(serializers.Serializer[Any]):

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from promos.api import coupons, public, quotes, views
+from promos.api import coupons, public, quotes, refunds, views
 
 urlpatterns = [
     path("transactions", views.TransactionsView.as_view()),
     path("transactions/batch", views.BatchView.as_view()),
     path("transactions/<uuid:transaction_id>", views.TransactionView.as_view()),
-    path("transactions/<uuid:transaction_id>/refunds", views.RefundsView.as_view()),
+    path("transactions/<uuid:transaction_id>/refunds", refunds.RefundsView.as_view()),
+    path("refunds", refunds.ReceiptRefundsView.as_view()),
     path("quotes", quotes.QuotesView.as_view()),
     path("quotes/<uuid:quote_id>", quotes.QuoteView.as_view()),
     path("coupons/<str:code>", coupons.CouponView.as_view()),

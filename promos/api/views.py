@@ -19,8 +19,6 @@ from loyalty.errors import (
     MemberNotFound,
     PresenceCodeInvalid,
     RedemptionLimitExceeded,
-    RefundExceedsPurchase,
-    RefundUnlinked,
 )
 from loyalty.models import ApiKey, Transaction
 from loyalty.selectors import find_member, find_member_id, wallet
@@ -34,15 +32,13 @@ from promos.api.serializers import (
     PresenceCodeIn,
     PresenceCodeSentOut,
     PurchaseIn,
-    RefundIn,
-    RefundOut,
     TransactionOut,
     TransactionsQuery,
 )
 from promos.errors import CouponNotRedeemable, QuoteChanged
 from promos.models import Coupon
-from promos.services.checkout import record_purchase, record_refund
-from promos.services.purchases import PurchaseRequest, RefundRequest
+from promos.services.checkout import record_purchase
+from promos.services.purchases import PurchaseRequest
 from promos.services.quotes import quote_of, quoted_content
 from svoykrug.money import ZERO
 from svoykrug.pagination import NewestFirst
@@ -192,35 +188,6 @@ class TransactionView(TillView):
     def get(self, request: Request, transaction_id: UUID) -> Response:
         transaction = get_object_or_404(self.own_transactions(), pk=transaction_id)
         return Response(represented(TransactionOut, transaction))
-
-
-class RefundsView(TillView):
-    scopes = {"POST": Scope.PURCHASES_WRITE}
-
-    @describe(
-        operation_id="record_refund",
-        summary="Refund a part of a purchase or all of it",
-        request=RefundIn,
-        example={"external_id": "till1-000002", "amount": "249.50"},
-        answers={201: RefundOut, 200: RefundOut},
-        problems=(400, 401, 403, 404),
-        refuses=(RefundUnlinked, RefundExceedsPurchase, ExternalIdReused),
-        auth=TILL,
-    )
-    def post(self, request: Request, transaction_id: UUID) -> Response:
-        purchase = get_object_or_404(self.own_transactions(), pk=transaction_id)
-        asked = validated(RefundIn, request.data)
-        refund = RefundRequest(
-            business=request.auth.business,
-            refund_of=purchase.external_id,
-            member_id=purchase.member_id,
-            source=Transaction.Source.API,
-            **asked,
-        )
-        transaction, created = record_refund(refund, at=timezone.now())
-        if transaction is None:
-            raise RefundUnlinked("The purchase is not there any more.", field="refund_of")
-        return self.recorded(transaction, created=created, body=RefundOut)
 
 
 class BatchView(TillView):

@@ -356,7 +356,7 @@ class Checkout:
         purchase = self.stored[receipt]
         for refund in self.parked_for.pop(receipt, []):
             try:
-                self._give_back(unparked(refund), purchase)
+                self._give_back(unparked(refund, purchase), purchase)
             except DomainError:
                 # It stays parked and is reported with those whose purchase never came.
                 continue
@@ -365,8 +365,9 @@ class Checkout:
         for index, request in sorted(waiting, key=lambda item: item[1].purchased_at or self.at):
             try:
                 self.outcomes[index] = self._give_back(request, purchase)
-            except DomainError as error:
-                self.outcomes[index] = Outcome(Status.REJECTED, error=error)
+            except DomainError:
+                # As if it had come in an earlier call: it is parked.
+                self.waiting.setdefault(receipt, []).append((index, request))
 
     # --- Write -------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from loyalty.models import BonusLot, Business, ParkedRefund, Transaction
 from loyalty.rules import Restored
 from loyalty.services.accounts import Account
 from loyalty.services.transactions import NewTransaction, StoredTransaction
-from promos.billing import Left, refund_of_lines, refund_parts
+from promos.billing import Left, refund_of_lines, refund_over_lines, refund_parts
 from svoykrug.db.models import uuid7
 from svoykrug.money import ZERO
 
@@ -29,10 +29,12 @@ def give_back(checkout: "Checkout", request: RefundRequest, purchase: StoredTran
     at = request.purchased_at or checkout.at
     check_refund(request, purchase, at)
     account = checkout.account(purchase.member_id)
-    parts, lines = _parts(request, purchase)
+    parts, by_line = _parts(request, purchase)
     refund_id = uuid7()
     checkout.ledger.lapse(account, at=at)
     explanation = _move(checkout, account, purchase, parts, request.business.pk, refund_id, at)
+    if by_line:
+        explanation["lines"] = by_line
     row = NewTransaction(
         id=refund_id,
         user_id=account.member_id,
@@ -45,7 +47,7 @@ def give_back(checkout: "Checkout", request: RefundRequest, purchase: StoredTran
         bonus_redeemed=-parts.bonus_redeemed,
         bonus_accrued=-parts.bonus_accrued,
         category=request.category,
-        lines=lines,
+        lines=by_line if request.lines else None,
         external_id=request.external_id or None,
         request_hash=fingerprint(request),
         source=str(request.source),
@@ -78,24 +80,32 @@ def left_of(purchase: StoredTransaction) -> Left:
     )
 
 
-def _parts(request: RefundRequest, purchase: StoredTransaction) -> tuple[Left, list[dict[str, Any]] | None]:
-    """Return what goes with the refund, in all and by line. Raises RefundExceedsPurchase."""
+def _parts(request: RefundRequest, purchase: StoredTransaction) -> tuple[Left, list[dict[str, Any]]]:
+    """Return what goes with the refund, in all and by line; no lines where the purchase had none.
+
+    Raises RefundExceedsPurchase or InvalidPurchase.
+    """
     left = left_of(purchase)
     if not request.lines:
         assert request.amount is not None
         _check_left(request.amount, left.amount, "amount")
-        return refund_parts(left, request.amount), None
-    asked = []
-    for wanted in request.lines:
-        line = _left_of_line(purchase, wanted.line)
-        refunding = line.amount if wanted.amount is None else wanted.amount
-        if not refunding or refunding > line.amount:
-            _check_left(refunding or (wanted.amount or purchase.amount), line.amount, "lines")
-        asked.append((line, refunding))
-    _check_left(sum((refunding for _, refunding in asked), ZERO), left.amount, "lines")
-    whole, by_line = refund_of_lines(left, asked)
-    numbers = [wanted.line for wanted in request.lines]
-    return whole, [_line_json(number, part) for number, part in zip(numbers, by_line, strict=True)]
+        if not purchase.shares:
+            return refund_parts(left, request.amount), []
+        numbers = list(range(1, len(purchase.shares) + 1))
+        lines = [_left_of_line(purchase, number) for number in numbers]
+        whole, parts = refund_over_lines(lines, request.amount)
+    else:
+        numbers, asked = [wanted.line for wanted in request.lines], []
+        for wanted in request.lines:
+            line = _left_of_line(purchase, wanted.line)
+            refunding = line.amount if wanted.amount is None else wanted.amount
+            if not refunding or refunding > line.amount:
+                _check_left(refunding or (wanted.amount or purchase.amount), line.amount, "lines")
+            asked.append((line, refunding))
+        whole, parts = refund_of_lines(asked)
+    return whole, [
+        _line_json(number, part) for number, part in zip(numbers, parts, strict=True) if part.amount
+    ]
 
 
 def _check_left(asked: Decimal, left: Decimal, field: str) -> None:
@@ -207,7 +217,7 @@ def note_refund(purchase: StoredTransaction, row: NewTransaction) -> None:
     purchase.discount_returned -= row.coupon_discount
     purchase.restored -= row.bonus_redeemed
     purchase.taken_back -= row.bonus_accrued
-    purchase.refunded_lines += row.lines or []
+    purchase.refunded_lines += row.explanation.get("lines", [])
 
 
 def parked(request: RefundRequest, at: datetime) -> ParkedRefund:
@@ -229,15 +239,19 @@ def parked(request: RefundRequest, at: datetime) -> ParkedRefund:
     )
 
 
-def unparked(refund: ParkedRefund) -> RefundRequest:
-    """Return the request that was parked."""
+def unparked(refund: ParkedRefund, purchase: StoredTransaction) -> RefundRequest:
+    """Return the request that was parked, now that its purchase is there."""
+    at = refund.purchased_at
+    if at == refund.created_at:
+        # Nobody said when it happened; then the purchase may be dated by its later arrival.
+        at = max(at, purchase.created_at)
     return RefundRequest(
         business=Business(pk=refund.business_id),
         external_id=refund.external_id,
         refund_of=refund.refund_of,
         amount=refund.amount,
         member_id=refund.member_id,
-        purchased_at=refund.purchased_at,
+        purchased_at=at,
         category=refund.category,
         source=refund.source,
     )

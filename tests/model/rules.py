@@ -133,7 +133,6 @@ class Purchase:
     spent: list[tuple[Lot, D]]
     number: int
     lapsed: D = ZERO
-    by_amount: bool = False
     by_line: bool = False
 
 
@@ -289,7 +288,6 @@ class World:
         self.reward(bill.member, key, bill.amount)
         for amount in self.parked.pop(key, []):
             self.refund(key, self.parts_of_amount(key, amount))
-            self.purchases[key].by_amount = True
 
     def accrue(self, name: str, purchase: str, kind: str, amount: D, wait: timedelta) -> None:
         if not amount:
@@ -332,11 +330,22 @@ class World:
         return {"amount": amount, "discount": discount, "redeemed": redeemed, "accrued": accrued}
 
     def parts_of_amount(self, key: str, amount: D) -> dict[str, D]:
-        return self.pro_rata(self.purchases[key].left, amount)
+        purchase = self.purchases[key]
+        if not purchase.left_lines:
+            return self.pro_rata(purchase.left, amount)
+        sums = share(amount, [line["amount"] for line in purchase.left_lines])
+        return self.parts_of_lines(key, {index: sum_ for index, sum_ in enumerate(sums) if sum_})
 
-    def parts_of_lines(self, key: str, asked: dict[int, D]) -> list[dict[str, D]]:
-        lines = self.purchases[key].left_lines
-        return [self.pro_rata(lines[index], amount) for index, amount in asked.items()]
+    def parts_of_lines(self, key: str, asked: dict[int, D]) -> dict[str, D]:
+        """Take from the lines what goes with their refund; return it in all."""
+        whole = dict.fromkeys(PARTS, ZERO)
+        for index, amount in asked.items():
+            line = self.purchases[key].left_lines[index]
+            part = self.pro_rata(line, amount)
+            for name in PARTS:
+                line[name] -= part[name]
+                whole[name] += part[name]
+        return whole
 
     def refund(self, key: str, parts: dict[str, D]) -> None:
         purchase = self.purchases[key]

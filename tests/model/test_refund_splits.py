@@ -12,7 +12,16 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from loyalty.models import StatusTier, Transaction
 from loyalty.selectors import wallet
-from promos.billing import Bill, CouponTerms, Left, Line, refund_of_lines, refund_parts, settle
+from promos.billing import (
+    Bill,
+    CouponTerms,
+    Left,
+    Line,
+    refund_of_lines,
+    refund_over_lines,
+    refund_parts,
+    settle,
+)
 from promos.models import Coupon
 from promos.services.checkout import record_purchase, record_refund
 from promos.services.purchases import LineRefund, PurchaseRequest, RefundRequest
@@ -73,23 +82,23 @@ def test_the_parts_of_refunds_add_up_to_the_purchase(data):
     ]
     assert not by_line or [sum(sums) for sums in zip(*map(parts_of, by_line), strict=True)] == parts_of(left)
 
-    only_lines = True
     while left.amount:
         share = data.draw(shares)
         chosen = [i for i, line in enumerate(by_line) if line.amount and data.draw(st.booleans())]
-        asked = [(by_line[i], portion(by_line[i].amount, share)) for i in chosen]
-        if asked and sum(sum_ for _, sum_ in asked) <= left.amount:
-            part, parts = refund_of_lines(left, asked)
-            for (line, _), part_of_line in zip(asked, parts, strict=True):
-                check(part_of_line, line)
-            for i, part_of_line in zip(chosen, parts, strict=True):
-                by_line[i] = less(by_line[i], part_of_line)
-            if only_lines:
-                assert [sum(sums) for sums in zip(*map(parts_of, parts), strict=True)] == parts_of(part)
+        if chosen:
+            part, parts = refund_of_lines([(by_line[i], portion(by_line[i].amount, share)) for i in chosen])
+        elif by_line:
+            chosen = range(len(by_line))
+            part, parts = refund_over_lines(by_line, portion(left.amount, share))
         else:
-            part, only_lines = refund_parts(left, portion(left.amount, share)), False
+            part, parts = refund_parts(left, portion(left.amount, share)), []
+        for i, part_of_line in zip(chosen, parts, strict=True):
+            check(part_of_line, by_line[i])
+            by_line[i] = less(by_line[i], part_of_line)
         check(part, left)
         left = less(left, part)
+        if by_line:
+            assert [sum(sums) for sums in zip(*map(parts_of, by_line), strict=True)] == parts_of(left)
     assert parts_of(left) == [ZERO] * 4
 
 
@@ -149,16 +158,18 @@ def buy_and_refund(data, business):
         share = data.draw(st.sampled_from([D("0.1"), D("0.333"), D("0.5"), D(1)]))
         chosen = [i for i, sum_ in enumerate(lines_left) if sum_ and data.draw(st.booleans())]
         asked = {i: portion(lines_left[i], share) for i in chosen}
-        if asked and sum(asked.values()) <= left:
+        if asked:
             lines_asked = tuple(LineRefund(i + 1, sum_) for i, sum_ in asked.items())
-            record_refund(RefundRequest(business, f"R{number}", "P", lines=lines_asked), at=at)
-            for i, sum_ in asked.items():
-                lines_left[i] -= sum_
-            left -= sum(asked.values())
+            wanted = RefundRequest(business, f"R{number}", "P", lines=lines_asked)
         else:
-            part = portion(left, share)
-            record_refund(RefundRequest(business, f"R{number}", "P", part), at=at)
-            left -= part
+            wanted = RefundRequest(business, f"R{number}", "P", portion(left, share))
+        refund, _ = record_refund(wanted, at=at)
+        left += refund.amount
+        for line in refund.explanation.get("lines", []):
+            lines_left[line["line"] - 1] -= D(line["amount"])
+        assert not lines or sum(lines_left) == left
+        of_lines = [D(line["bonus_accrued"]) for line in refund.explanation.get("lines", [])]
+        assert not lines or sum(of_lines) == -refund.bonus_accrued
 
     sums, lots = sums_of(member)
     lot = lots.pop((member.pk, "P", "purchase"), None)

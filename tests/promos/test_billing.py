@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promos.billing import Bill, CouponTerms, Left, Line, refund_of_lines, refund_parts, settle
+from promos.billing import (
+    Bill,
+    CouponTerms,
+    Left,
+    Line,
+    refund_of_lines,
+    refund_over_lines,
+    refund_parts,
+    settle,
+)
 
 OFF_100 = CouponTerms("fixed", D("100.00"))
 DOUBLE = CouponTerms("multiplier", D("2.00"))
@@ -178,27 +187,48 @@ def test_refunds_by_line_and_by_amount_mix(some, data):
     ]
 
     for _refund in range(data.draw(st.integers(1, 6))):
-        if not whole.amount:
+        open_lines = [number for number, left in enumerate(lines) if left.amount]
+        if not open_lines:
             break
-        open_lines = [number for number, left in enumerate(lines) if 0 < left.amount <= whole.amount]
-        if not open_lines or data.draw(st.booleans()):
-            part = refund_parts(whole, min(data.draw(KOPECKS), whole.amount))
+        if data.draw(st.booleans()):
+            refunding = min(data.draw(KOPECKS), whole.amount)
+            chosen, (part, parts) = range(len(lines)), refund_over_lines(lines, refunding)
         else:
-            number = data.draw(st.sampled_from(open_lines))
-            refunding = min(data.draw(KOPECKS), lines[number].amount)
-            part, [of_line] = refund_of_lines(whole, [(lines[number], refunding)])
-            assert part.amount == of_line.amount == refunding
-            lines[number] = minus(lines[number], of_line)
+            chosen = sorted(data.draw(st.sets(st.sampled_from(open_lines), min_size=1)))
+            asked = [(lines[number], min(data.draw(KOPECKS), lines[number].amount)) for number in chosen]
+            refunding, (part, parts) = sum(sum_ for _, sum_ in asked), refund_of_lines(asked)
+        assert part.amount == refunding
         assert is_sound(part, whole)
+        for number, of_line in zip(chosen, parts, strict=True):
+            assert is_sound(of_line, lines[number])
+            lines[number] = minus(lines[number], of_line)
         whole = minus(whole, part)
+        for name in Left.__slots__:
+            assert sum(getattr(line, name) for line in lines) == getattr(whole, name)
 
-    assert whole.amount == 0 or refund_parts(whole, whole.amount) == whole
+    if lines:
+        assert refund_over_lines(lines, whole.amount) == (whole, lines)
+
+
+def test_a_refund_by_amount_takes_from_each_line_what_it_is_worth():
+    lines = [Left(D("600.00"), D("60.00"), D("120.00"), D("21.00")),
+             Left(D("0.00"), D("0.00"), D("0.00"), D("0.00")),
+             Left(D("400.00"), D("40.00"), D("80.00"), D("14.00"))]  # fmt: skip
+
+    whole, parts = refund_over_lines(lines, D("100.00"))
+
+    assert whole == Left(D("100.00"), D("10.00"), D("20.00"), D("3.50"))
+    assert parts == [
+        Left(D("60.00"), D("6.00"), D("12.00"), D("2.10")),
+        lines[1],
+        Left(D("40.00"), D("4.00"), D("8.00"), D("1.40")),
+    ]
 
 
 def test_a_line_alone_takes_its_own_share():
     settled = settle(bill(coupon=OFF_100, redeem=D("200.00"), lines=(line("600.00"), line("400.00"))))
     lines = [Left(s.amount, s.coupon_discount, s.bonus_redeemed, s.bonus_accrued) for s in settled.lines]
 
-    whole, parts = refund_of_lines(whole_of(bill(redeem=D("200.00")), settled), [(lines[1], D("400.00"))])
+    whole, parts = refund_of_lines([(lines[1], D("400.00"))])
 
     assert whole == parts[0] == Left(D("400.00"), D("40.00"), D("80.00"), D("14.00"))

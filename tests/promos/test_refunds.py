@@ -15,7 +15,7 @@ from loyalty.errors import (
 from loyalty.models import Bonus, BonusEntry, BonusLot, Member, ParkedRefund, StatusTier, Transaction
 from loyalty.services.expiry import expire_bonuses
 from promos.services.checkout import record_many, record_purchase, record_refund
-from promos.services.purchases import Status
+from promos.services.purchases import LineRefund, RefundRequest, Status
 from tests.factories import NOON, BusinessFactory, MemberFactory, give_bonuses
 from tests.promos.requests import days, entries_of, give_back, lots_of, purchase, refund, spend
 
@@ -107,6 +107,46 @@ class TestRefund:
         assert outcome.status == Status.DUPLICATE
         assert isinstance(conflict.error, ExternalIdReused)
         assert ParkedRefund.objects.get().amount == D("400.00")
+
+    @pytest.mark.parametrize("at_once", [1, 2])
+    def test_an_early_refund_larger_than_its_purchase_stays_parked_alone_or_in_a_batch(
+        self, member, business, at_once
+    ):
+        requests = [
+            refund(business, "R", "1001", "1000.01", member_id=member.pk),
+            purchase(member, business),
+        ]
+
+        outcomes = []
+        for start in range(0, 2, at_once):
+            outcomes += record_many(requests[start : start + at_once], at=NOON)
+
+        assert [outcome.status for outcome in outcomes] == [Status.PARKED, Status.CREATED]
+        assert ParkedRefund.objects.get().amount == D("1000.01")
+        assert not Transaction.objects.filter(kind="refund").exists()
+        assert Bonus.objects.get(member=member).balance == D("30.00")
+
+    def test_a_refund_by_amount_says_what_it_took_of_each_line(self, member, business):
+        lines = [{"amount": "600.00"}, {"amount": "400.00"}]
+        record_purchase(purchase(member, business, lines=lines), at=NOON)
+
+        by_amount, _ = record_refund(refund(business, "R1", "1001", "500.00"), at=NOON + days(1))
+        again, new = record_refund(
+            replace(refund(business, "R1", "1001", "500.00"), purchased_at=None), at=NOON
+        )
+        too_much = RefundRequest(business, "R2", "1001", lines=(LineRefund(1, D("300.01")),))
+        with pytest.raises(RefundExceedsPurchase) as refusal:
+            record_refund(too_much, at=NOON + days(1))
+        by_line, _ = record_refund(replace(too_much, lines=(LineRefund(1), LineRefund(2))), at=NOON + days(1))
+
+        taken = [
+            (part["line"], part["amount"], part["bonus_accrued"]) for part in by_amount.explanation["lines"]
+        ]
+        assert taken == [(1, "300.00", "9.00"), (2, "200.00", "6.00")]
+        assert (again.pk, new) == (by_amount.pk, False)
+        assert refusal.value.details["left"] == "300.00"
+        assert (by_line.amount, by_line.bonus_accrued) == (D("-500.00"), D("-15.00"))
+        assert [(part["line"], part["amount"]) for part in by_line.lines] == [(1, "300.00"), (2, "200.00")]
 
     def test_refunds_that_name_the_wrong_thing_are_refused(self, member, business):
         record_purchase(purchase(member, business), at=NOON)

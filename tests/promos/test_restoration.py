@@ -266,13 +266,15 @@ class TestLines:
                 self.by_line(business, "R2", line)
             assert (refusal.value.field, refusal.value.details["left"]) == ("lines", "0.00")
 
-    def test_lines_are_not_refunded_beyond_what_amounts_have_left(self, business, bought):
-        give_back(business, "R1", "1001", "700.00", at=NOON)
+    def test_lines_are_not_refunded_beyond_what_amounts_have_left_of_them(self, business, bought):
+        give_back(business, "R1", "1001", "700.00", at=NOON)  # 420.00 and 280.00 of the lines
 
         with pytest.raises(RefundExceedsPurchase) as refusal:
-            self.by_line(business, "R2", (2,))
+            self.by_line(business, "R2", (2, D("120.01")))
+        rest = self.by_line(business, "R2", (2,))
 
-        assert refusal.value.details["left"] == "300.00"
+        assert refusal.value.details["left"] == "120.00"
+        assert rest.amount == D("-120.00")
 
     @pytest.mark.parametrize("number", [0, 3])
     def test_a_line_that_is_not_there_is_refused(self, business, bought, number):

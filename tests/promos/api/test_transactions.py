@@ -6,7 +6,7 @@ from decimal import Decimal as D
 import pytest
 from django.utils import timezone
 
-from loyalty.models import ApiKey, Bonus, Transaction
+from loyalty.models import ApiKey, Bonus, ParkedRefund, Transaction
 from loyalty.services.api_keys import create_api_key, revoke_api_key
 from loyalty.services.sessions import open_session
 from promos.models import Coupon
@@ -261,6 +261,59 @@ def test_another_businesses_purchase_cannot_be_refunded(till, member):
     assert Transaction.objects.count() == 1
 
 
+# --- Refunds by receipt, of a purchase known or still to come ------------------------------------------
+
+
+def early(member, **changes):
+    return {"external_id": "R1", "refund_of": "1001", "member": {"card": member.card_number},
+            "amount": "400.00"} | changes  # fmt: skip
+
+
+def test_an_early_refund_is_parked_and_applied_when_its_purchase_comes(till, member):
+    parked = till.post("refunds", early(member))
+    again = till.post("refunds", early(member))
+    other = till.post("refunds", early(member, amount="1.00"))
+    bought = till.post("transactions", body(member))
+    applied = till.post("refunds", early(member))
+
+    told = {"status": "parked", "external_id": "R1", "refund_of": "1001"}
+    assert [(answer.status_code, answer.json()) for answer in (parked, again)] == [(202, told)] * 2
+    assert refusal(other)[:2] == (422, "external_id_reused")
+    assert (applied.status_code, applied.json()["refund_of"]) == (200, bought.json()["id"])
+    assert not ParkedRefund.objects.exists()
+    assert Bonus.objects.get().balance == D("18.00")
+
+
+def test_a_refund_by_receipt_of_a_known_purchase_needs_no_member(till, member):
+    bought = till.post("transactions", body(member)).json()
+    asked = {"external_id": "R1", "refund_of": "1001", "amount": "400.00"}
+
+    first = till.post("refunds", asked)
+    by_id = till.post(f"transactions/{bought['id']}/refunds", {"external_id": "R1", "amount": "400.00"})
+
+    assert (first.status_code, by_id.status_code, by_id.json()) == (201, 200, first.json())
+    assert first.json()["taken_back"] == "12.00"
+
+
+def test_an_early_refund_needs_member_and_amount(till, member):
+    nobody = early(member)
+    del nobody["member"]
+    by_line = early(member, lines=[{"line": 1}])
+    del by_line["amount"]
+
+    answers = [till.post("refunds", nobody), till.post("refunds", by_line),
+               till.post("refunds", early(member, refund_of="")),
+               till.post("refunds", early(member) | {"member": {"card": "none"}})]  # fmt: skip
+
+    assert [refusal(answer) for answer in answers] == [
+        (404, "member_not_found", [("member", "member_not_found")]),
+        (400, "refund_unlinked", [("lines", "refund_unlinked")]),
+        (400, "invalid", [("refund_of", "blank")]),
+        (404, "member_not_found", [("member", "member_not_found")]),
+    ]
+    assert not ParkedRefund.objects.exists()
+
+
 # --- Reading ----------------------------------------------------------------------------------------
 
 
@@ -333,6 +386,7 @@ CALLS = [
     ("post", "transactions", ApiKey.Scope.PURCHASES_WRITE),
     ("post", "transactions/batch", ApiKey.Scope.PURCHASES_WRITE),
     ("post", f"transactions/{NOWHERE}/refunds", ApiKey.Scope.PURCHASES_WRITE),
+    ("post", "refunds", ApiKey.Scope.PURCHASES_WRITE),
     ("get", "transactions", ApiKey.Scope.PURCHASES_READ),
     ("get", f"transactions/{NOWHERE}", ApiKey.Scope.PURCHASES_READ),
     ("get", "members/lookup", ApiKey.Scope.MEMBERS_READ),
