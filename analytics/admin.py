@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from analytics.models import Reconciliation, RfmRun, SyncWindow
+from analytics.models import ForecastRun, Reconciliation, RfmRun, SyncWindow
 from analytics.reports import report_urls
 from svoykrug.admin import NOBODY, ReadOnlyAdmin
 
@@ -45,3 +45,12 @@ class RfmRunAdmin(ReadOnlyAdmin):
     list_display = ("snapshot_date", "members", "calculated_at", "as_of")
     date_hierarchy = "snapshot_date"
     ordering = ("-snapshot_date",)
+
+
+@admin.register(ForecastRun)
+class ForecastRunAdmin(ReadOnlyAdmin):
+    view_roles = NOBODY
+    meaning = _("What each business's customers are foretold by; too few who came back have no parameters.")
+    list_display = ("business", "until", "customers", "repeat_buyers", "calculated_at", "as_of")
+    list_select_related = ("business",)
+    ordering = ("-repeat_buyers",)

@@ -1,10 +1,12 @@
-"""The pipeline's own record: what was carried to ClickHouse and compared, and each RFM snapshot's cuts."""
+"""The pipeline's own record: what was carried to ClickHouse and compared, each RFM snapshot's cuts, and
+the models that forecasts stand on."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from loyalty.models import Business
 from svoykrug.db.models import Index, Record
 
 
@@ -90,3 +92,47 @@ class RfmRun(Record):
 
     def __str__(self) -> str:
         return str(self.snapshot_date)
+
+
+class ForecastRun(Record):
+    """What the customers of a business, or of the whole programme, are foretold by.
+
+    Its `calculated_at` names the rows of `customer_forecasts` that are shown. With too few who came back
+    there are no parameters and no rows.
+    """
+
+    business = models.ForeignKey(
+        Business, models.CASCADE, null=True, blank=True, db_index=False, related_name="+",
+        verbose_name=_("business"), help_text=_("Nothing here is the programme as a whole."),
+    )  # fmt: skip
+    until = models.DateField(_("purchases before"))
+    calculated_at = models.DateTimeField(_("calculated"))
+    horizon_days = models.PositiveSmallIntegerField(_("days foretold"))
+    customers = models.PositiveIntegerField(_("customers"))
+    repeat_buyers = models.PositiveIntegerField(_("of them came back"))
+    timing = ArrayField(
+        models.FloatField(), size=4, default=list, blank=True, help_text=_("r, α in weeks, a, b of BG/NBD.")
+    )
+    spending = ArrayField(
+        models.FloatField(), size=3, default=list, blank=True,
+        help_text=_("p, q, γ in roubles of Gamma-Gamma."),
+    )  # fmt: skip
+    log_likelihood = models.FloatField(_("log-likelihood"), null=True, blank=True)
+    as_of = models.DateTimeField(_("data as of"), null=True, blank=True)
+
+    class Meta:
+        db_table = "forecast_runs"
+        verbose_name = _("forecast")
+        verbose_name_plural = _("forecasts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["business"], nulls_distinct=False, name="idx_forecast_runs_business"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.business or _('The whole circle')}, {self.until}"
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.timing)

@@ -14,6 +14,7 @@ from analytics.errors import ClickHouseUnavailable, SyncRefused
 
 from .services.alerts import warn_of_differences, warn_of_refusal, warn_of_stall
 from .services.cross_promo import aggregate_cross_promo
+from .services.forecasts import forecast_customers
 from .services.reconcile import Months, reconcile
 from .services.rfm import calculate_rfm
 from .services.sync import stall, sync_facts
@@ -37,6 +38,13 @@ def calculate_rfm_snapshots() -> None:
     """Take today's snapshot."""
     with _outage_logged("The snapshot was not taken; run `manage.py rfm` when ClickHouse is back"):
         calculate_rfm(snapshot_date=timezone.localdate(), at=timezone.now())
+
+
+@shared_task(name="forecast_customers")
+def forecast_customers_nightly() -> None:
+    """Foretell who comes back, of the programme and of each business."""
+    with _outage_logged("Forecasts stay as they were; run `manage.py forecast` when ClickHouse is back"):
+        forecast_customers(until=timezone.localdate(), at=timezone.now())
 
 
 @shared_task(name="aggregate_cross_promo_conversions")

@@ -178,6 +178,7 @@ UNFOLD: dict[str, Any] = {
                 _table("analytics.SyncWindow", _("Sync windows"), "sync"),
                 _table("analytics.Reconciliation", _("Reconciliations"), "fact_check"),
                 _table("analytics.RfmRun", _("RFM snapshots"), "photo_camera"),
+                _table("analytics.ForecastRun", _("Forecasts"), "insights"),
                 _table("django_celery_beat.PeriodicTask", _("Schedule"), "schedule"),
                 _table("django_celery_beat.CrontabSchedule", _("Times of day"), "calendar_month"),
                 _table("django_celery_beat.IntervalSchedule", _("Intervals"), "timer"),

@@ -228,6 +228,8 @@ SELECT sk_id(sk_at(n, 3000), 'reconciliation', n), sk_at(n, 3000), (ARRAY['trans
 FROM generate_series(1, 3000) n;
 INSERT INTO rfm_runs (id, created_at, snapshot_date, calculated_at, members, recency_cuts, frequency_cuts, monetary_cuts)
 SELECT sk_id(now(), 'run', n), now(), date '2024-11-01' + n, now(), 0, '{}', '{}', '{}' FROM generate_series(1, 730) n;
+INSERT INTO forecast_runs (id, created_at, business_id, until, calculated_at, horizon_days, customers, repeat_buyers, timing, spending)
+SELECT sk_id(now(), 'forecast', n), now(), sk_business(n), date '2026-11-01', now(), 90, 0, 0, '{}', '{}' FROM generate_series(1, 20) n;
 INSERT INTO webhook_endpoints (id, created_at, updated_at, business_id, url, description, events, secret, status)
 SELECT sk_id('2026-01-01', 'endpoint', n), now(), now(), sk_business(1 + n % 20), 'https://example.com', '', '{}', '', 'active'
 FROM generate_series(1, 40) n;

@@ -214,6 +214,9 @@ SELECT user_id, offer_id, day, sum(uses) FROM offer_uses WHERE user_id = sk_memb
 -- idx_offer_versions_offer
 SELECT * FROM offer_versions WHERE offer_id = sk_offer(7) AND number = 1;
 
+-- idx_forecast_runs_business
+SELECT * FROM forecast_runs WHERE business_id = sk_business(7);
+
 -- idx_idempotency_keys_caller_key
 SELECT call, fields, status, headers, answer FROM idempotency_keys WHERE caller = 'key:' || sk_business(8) AND key = 'key-7' AND created_at > '2020-01-01';
 -- idx_idempotency_keys_created

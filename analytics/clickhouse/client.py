@@ -56,7 +56,7 @@ class Answer:
 
 
 class Connection:
-    """An open connection; `run` is its only verb, so no query goes without limits."""
+    """An open connection; whatever its verbs do goes within limits."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -74,6 +74,17 @@ class Connection:
             rows=rows if isinstance(rows, list) else [],
             written=getattr(progress, "written_rows", 0) or 0,
         )
+
+    def columns(self, query: str, params: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Return the pipeline's own read by columns, none where there is no row."""
+        columns: Sequence[Sequence[Any]] = self._client.execute(
+            query, params, columnar=True, settings=dict(WORK_LIMITS)
+        )
+        return columns
+
+    def insert(self, query: str, columns: Sequence[Sequence[Any]]) -> None:
+        """Store what Python computed, given by columns of one length, one row or more."""
+        self._client.execute(query, columns, columnar=True, settings=dict(WORK_LIMITS))
 
 
 def database() -> str:

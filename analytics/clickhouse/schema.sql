@@ -45,6 +45,24 @@ ORDER BY (date, source_business_id, target_business_id, chain_id)
 TTL date + toIntervalMonth(24)
 SETTINGS index_granularity = 8192;
 
+CREATE TABLE customer_forecasts
+(
+    `business_id` UUID,
+    `user_id` UUID,
+    `purchase_days` Int32,
+    `silent_days` Int32,
+    `spent` Decimal(18, 2),
+    `return_chance` Float64,
+    `expected_purchases` Float64,
+    `purchase_value` Decimal(18, 2),
+    `expected_value` Decimal(18, 2),
+    `calculated_at` DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(calculated_at)
+ORDER BY (business_id, calculated_at, user_id)
+TTL toDateTime(calculated_at) + toIntervalMonth(3)
+SETTINGS index_granularity = 8192;
+
 CREATE TABLE event_facts
 (
     `registration_id` UUID,

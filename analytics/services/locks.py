@@ -9,7 +9,7 @@ from django.db import connection
 
 # First halves of PostgreSQL's two-part advisory keys: this project's jobs.
 NAMESPACE = 5_701
-KEYS = {"sync": 1, "rfm": 2, "cross_promo": 3}
+KEYS = {"sync": 1, "rfm": 2, "cross_promo": 3, "forecasts": 4}
 BETWEEN_TRIES_SECONDS = 0.2
 
 

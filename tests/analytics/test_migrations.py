@@ -34,6 +34,11 @@ TABLES: dict[str, dict[str, str]] = {
         "treated_revenue_squares": SQUARES, "control_revenue_squares": SQUARES, "discount": MONEY,
         "covered": MONEY, "still_open": "Int32",
     },
+    "customer_forecasts": {
+        "business_id": UUID, "user_id": UUID, "purchase_days": "Int32", "silent_days": "Int32",
+        "spent": MONEY, "return_chance": "Float64", "expected_purchases": "Float64",
+        "purchase_value": MONEY, "expected_value": MONEY, "calculated_at": "DateTime64(3, 'UTC')",
+    },
     "bonus_facts": {
         "entry_id": UUID, "lot_id": UUID, "user_id": UUID, "issuer_business_id": UUID,
         "honoured_business_id": UUID, "kind": WORD, "amount": MONEY, "timestamp": MOMENT,
@@ -62,6 +67,10 @@ ENGINES = {
         f"SummingMergeTree(({SUMMED}))", "toYYYYMM(date)",
         "date, source_business_id, target_business_id, chain_id",
         "date + toIntervalMonth(24)",
+    ),
+    "customer_forecasts": (
+        "ReplacingMergeTree(calculated_at)", "", "business_id, calculated_at, user_id",
+        "toDateTime(calculated_at) + toIntervalMonth(3)",
     ),
     "bonus_facts": (
         "ReplacingMergeTree(version)", "toYYYYMM(timestamp)", "issuer_business_id, timestamp, entry_id",

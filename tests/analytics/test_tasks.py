@@ -25,6 +25,7 @@ NAMES = {
     "aggregate_cross_promo_conversions",
     "reconcile_current_month",
     "reconcile_closed_months",
+    "forecast_customers",
 }
 committed = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -48,6 +49,8 @@ def test_the_schedule_stands_in_the_database():
     assert (hourly.hour, hourly.minute) == ("*", "0")
     compared = rows["reconcile_current_month"].crontab, rows["reconcile_closed_months"].crontab
     assert [(each.hour, each.minute) for each in compared] == [("*", "22"), ("3", "30")]
+    forecast = rows["forecast_customers"].crontab
+    assert (forecast.hour, forecast.minute, forecast.timezone) == ("2", "30", ZoneInfo("Europe/Moscow"))
 
 
 @pytest.mark.django_db

@@ -15,7 +15,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from analytics.models import Reconciliation, RfmRun, SyncWindow
+from analytics.models import ForecastRun, Reconciliation, RfmRun, SyncWindow
 from events.models import Event
 from loyalty.models import (
     ApiKey,
@@ -37,7 +37,7 @@ from tests.svoykrug.staff_rows import CANARY, Shop, open_shop
 
 SCHEDULES = (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule)
 
-ANALYTICS = (SyncWindow, Reconciliation, RfmRun)
+ANALYTICS = (SyncWindow, Reconciliation, RfmRun, ForecastRun)
 
 # What each may do: v view, a add, c change, d delete. Nobody else may anything.
 TABLE: dict[type, dict[str, str]] = {

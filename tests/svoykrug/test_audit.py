@@ -40,6 +40,7 @@ MONEY = {
 # Tables without triggers of the audit, and why.
 EXEMPT = {
     "audit_logs": "it is the record itself",
+    "forecast_runs": "computed anew from the facts every night",
     "idempotency_keys": "answers of one day, kept for repeats",
     "import_jobs": "says itself who loaded which file and with what result",
     "import_rejections": "written once with its import, never changed",

@@ -1,7 +1,7 @@
 """The queries, one .sql file each, and the one way for a reader to ask them, with a scope."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,11 @@ def local_days(start: date, end: date) -> dict[str, Any]:
         "to": int(datetime.combine(end, time.min, zone).timestamp()),
         "zone": str(zone),
     }
+
+
+def milliseconds(at: datetime) -> str:
+    """Return a moment as a DateTime64(3, 'UTC') is compared with."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
 
 
 def rfm_params(snapshot_date: date, business_ids: Collection[UUID] | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from promos.imports.loader import import_file
 
 SEED = 20091201
 # What carries the purchases on to the owners' pages, in order.
-ANALYTICS = ("sync_clickhouse", "rfm", "aggregate_cross_promo")
+ANALYTICS = ("sync_clickhouse", "rfm", "forecast", "aggregate_cross_promo")
 
 
 class Command(BaseCommand):
