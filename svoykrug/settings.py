@@ -61,7 +61,11 @@ DATABASES = {
         "ENGINE": "svoykrug.db.postgresql",
         "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=60),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"options": "-c lock_timeout=3000 -c idle_in_transaction_session_timeout=60000"},
+        # Plans are kept as svoykrug/db/plans.py says; guessing anew for each value would undo it.
+        "OPTIONS": {
+            "options": "-c lock_timeout=3000 -c idle_in_transaction_session_timeout=60000"
+            " -c plan_cache_mode=force_generic_plan"
+        },
     }
 }
 

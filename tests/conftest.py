@@ -4,6 +4,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from django.conf import settings as django_settings
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from loyalty.models import Business, Member
 from loyalty.services.verification import verify_ledger
+from svoykrug.db.plans import Plans
 from tests.clickhouse import clickhouse, clickhouse_address, clickhouse_database
 from tests.factories import BusinessFactory, MemberFactory
 from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
@@ -96,3 +98,9 @@ def last_on_console(caplog, words: str, phone: str) -> str:
     lines = [record.getMessage() for record in caplog.records if record.name == "svoykrug.codes"]
     found = [re.fullmatch(rf"{words} for {re.escape(phone)}: (\d{{6}})", line) for line in lines]
     return [match[1] for match in found if match][-1]
+
+
+@pytest.fixture
+def spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send each statement whole instead of the name it is planned under, for tests that read it."""
+    monkeypatch.setattr(Plans, "of", lambda _self, statements: nullcontext(([], list(statements))))

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from loyalty.models import ApiKey, Business
+from svoykrug.db.sql import read
 
 KEY_START = "sk_live_"
 RANDOM_CHARACTERS = 40
@@ -65,12 +66,10 @@ _LIVE_KEY = f"""
 
 
 def _live_key(key_hash: str) -> ApiKey | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_LIVE_KEY, [key_hash])
-        row = cursor.fetchone()
-    if row is None:
+    rows = read((_LIVE_KEY, [key_hash]))[0]
+    if not rows:
         return None
-    split = len(_KEY_FIELDS)
+    row, split = rows[0], len(_KEY_FIELDS)
     key = ApiKey.from_db(connection.alias, [field.attname for field in _KEY_FIELDS], row[:split])
     key.business = Business.from_db(
         connection.alias, [field.attname for field in _BUSINESS_FIELDS], row[split:]

@@ -1,13 +1,21 @@
 """Statements by hand for the paths that many requests or many rows go through."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import connection
 
+from svoykrug.db.plans import Plans
+
 Rows = list[tuple[Any, ...]]
+
+# What is no bigger is the call of one till: it is planned once per connection. Many rows are planned
+# for what the tables hold now.
+FEW_KEYS = 8
+FEW_CHARACTERS = 16_384
 
 
 def read(*queries: tuple[str, Sequence[Any]]) -> list[Rows]:
@@ -19,19 +27,34 @@ def read(*queries: tuple[str, Sequence[Any]]) -> list[Rows]:
     """
     if not queries:
         return []
-    text = ";\n".join(sql for sql, _ in queries)
+    statements = [sql for sql, _ in queries]
+    values = [_plain(value) for _, of_query in queries for value in of_query]
     with connection.cursor() as wrapper:
         # All answers are here after execute; Django's wrapper around each further call costs more than it.
         cursor = wrapper.cursor
-        with cursor.connection.opening() as begin:
-            text = ";\n".join([*(word.replace("%", "%%") for word in begin), text])
-            wrapper.execute(text, [_plain(value) for _, values in queries for value in values])
-        for _statement in begin:
+        few = all(
+            len(value) <= FEW_KEYS for _, of_query in queries for value in of_query if type(value) is list
+        )
+        with cursor.connection.opening() as (begin, words), _planned(statements, few) as (first, calls):
+            before = [*begin, *first]
+            wrapper.execute(";\n".join([*before, *calls]), [*words, *values])
+        for _statement in before:
             cursor.nextset()
         found = [cursor.fetchall()]
         while cursor.nextset():
             found.append(cursor.fetchall())
     return found
+
+
+def _planned(statements: list[str], few: bool) -> AbstractContextManager[tuple[Sequence[str], Sequence[str]]]:
+    """Give what to send in front and in place of the statements; see `Plans.of`.
+
+    A connection that is not kept, as behind a pooler, plans nothing ahead.
+    """
+    if few and connection.settings_dict["CONN_MAX_AGE"] != 0:
+        plans: Plans = connection.connection.plans
+        return plans.of(statements)
+    return nullcontext(((), statements))
 
 
 def _plain(value: Any) -> Any:
@@ -82,10 +105,12 @@ class Write:
         *earlier, final = self._parts
         parts = ", ".join(f"part{number} AS ({sql})" for number, sql in enumerate(earlier))
         text = f"WITH {parts} {final}" if earlier else final
-        if last and connection.in_atomic_block and not connection.savepoint_ids:
-            text += "; COMMIT"
-        with connection.cursor() as cursor:
-            cursor.execute(text, self._rows)
+        ends = ["COMMIT"] if last and connection.in_atomic_block and not connection.savepoint_ids else []
+        with connection.cursor() as wrapper:
+            # Outside a transaction the statement itself must show that it writes (postgresql/acting.py).
+            few = connection.in_atomic_block and sum(map(len, self._rows)) <= FEW_CHARACTERS
+            with _planned([text], few) as (first, calls):
+                wrapper.execute(";\n".join([*first, *calls, *ends]), self._rows)
 
 
 def as_jsonb(value: Any) -> Any:

@@ -113,6 +113,7 @@ def test_each_side_of_a_chain_hears_what_the_other_did(shop):
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("spelled_out")
 def test_a_business_without_webhooks_pays_nothing_for_them():
     business = BusinessFactory(code="B01")
     with CaptureQueriesContext(connection) as queries:

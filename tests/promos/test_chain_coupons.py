@@ -227,6 +227,7 @@ class TestContinuation:
 
         assert arms(second) == []
 
+    @pytest.mark.usefixtures("spelled_out")
     def test_a_purchase_without_a_coupon_reads_nothing_for_a_continuation(self, member, links):
         _, second = links
 

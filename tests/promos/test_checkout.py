@@ -208,6 +208,7 @@ def tables(statement):
     return [name for name in re.findall(r"(?:FROM|JOIN) (\w+)", statement) if name != "unnest"]
 
 
+@pytest.mark.usefixtures("spelled_out")
 def test_a_plain_purchase_reads_once_and_writes_once(member, business):
     for external_id in ("first", "second"):
         request = purchase(member, business, external_id)
@@ -223,6 +224,7 @@ def test_a_plain_purchase_reads_once_and_writes_once(member, business):
         assert written.startswith("WITH part0 AS (INSERT INTO transactions")
 
 
+@pytest.mark.usefixtures("spelled_out")
 def test_spending_reads_lots_and_holds_besides(member, business):
     business.requires_presence_code = False
     give_bonuses(member, business, "50.00")
@@ -232,6 +234,7 @@ def test_spending_reads_lots_and_holds_besides(member, business):
     assert tables(read) == ["bonus_lots", "bonus_holds"]
 
 
+@pytest.mark.usefixtures("spelled_out")
 def test_a_refund_finds_its_purchase_and_reads_no_table_of_the_ledger_whole(member, business):
     record_purchase(purchase(member, business), at=NOON)
 

@@ -205,6 +205,7 @@ def test_a_reward_that_repaid_debt_is_taken_back_as_debt(shop, business):
 
 
 @pytest.mark.parametrize("first", ["member", "newcomer"])
+@pytest.mark.usefixtures("spelled_out")
 def test_both_are_locked_in_the_order_of_their_keys(member, newcomer, shop, first):
     inviter = member if first == "member" else MemberFactory()
     if first == "newcomer":

@@ -144,6 +144,7 @@ def added_up(queries):
     return sum("json_agg((amount_paid" in query["sql"] for query in queries)
 
 
+@pytest.mark.usefixtures("spelled_out")
 def test_the_year_is_added_up_only_when_it_may_reach_the_next_tier(member, business):
     def looked(external_id, amount, at):
         with CaptureQueriesContext(connection) as queries:
@@ -161,6 +162,7 @@ def test_the_year_is_added_up_only_when_it_may_reach_the_next_tier(member, busin
     assert standing(member)[0] == 2
 
 
+@pytest.mark.usefixtures("spelled_out")
 def test_the_highest_tier_is_never_added_up_for(business, member):
     buy(member, business, "1", "300000.00")
 

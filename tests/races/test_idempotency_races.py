@@ -48,7 +48,7 @@ def test_fifty_clients_make_one_quote_a_round(race, proved):
 
 def test_without_the_lock_several_quotes_are_made(race, monkeypatch):
     # The parameter stays, so that the statement takes the same values.
-    monkeypatch.setattr(idempotency, "LOCK", "SELECT %s IS NOT NULL")
+    monkeypatch.setattr(idempotency, "LOCK", "SELECT %s::text IS NOT NULL")
     firsts = []
     for number in range(5):  # Threads need not meet the first time.
         answers = [answer for answer in race(number, 8) if answer.status_code == 201]

@@ -6,8 +6,9 @@ and a connection that is used again, or pooled, never speaks for somebody else.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -15,9 +16,11 @@ from django.db.backends.postgresql import base
 from psycopg.pq import Escaping, TransactionStatus
 
 from svoykrug.db.actor import Actor, current_actor
+from svoykrug.db.plans import Plans
 
 WRITING = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|WITH|COPY)\b", re.IGNORECASE)
 SETTINGS = (b"svoykrug.actor_kind", b"svoykrug.actor_id", b"svoykrug.request_id")
+TELLING = [f"SET LOCAL {setting.decode()} = %s" for setting in SETTINGS]
 UNSURE = object()
 
 
@@ -25,25 +28,31 @@ class Connection(psycopg.Connection[Any]):
     """told: the actor that the open transaction knows; UNSURE after a savepoint may have undone it.
 
     opened  the statement at hand brings its own BEGIN
+    plans   what this connection has planned already
     """
 
     told: Any = None
     told_again = False
     opened = False
 
+    @cached_property
+    def plans(self) -> Plans:
+        return Plans()
+
     @contextmanager
-    def opening(self) -> Iterator[list[str]]:
+    def opening(self) -> Iterator[tuple[list[str], Sequence[str]]]:
         """Give the statements that begin a transaction, to be sent in front of others in one message.
 
-        None where one is open already, or none is wanted.
+        With placeholders and their values, so that the message's text is the same each time. None
+        where a transaction is open already, or none is wanted.
         """
         if self.autocommit or self.pgconn.transaction_status != TransactionStatus.IDLE:
-            yield []
+            yield [], ()
             return
         actor = current_actor()
         self.told, self.told_again, self.opened = actor, False, True
         try:
-            yield ["BEGIN", *([setting.decode() for setting in self._settings(actor)] if actor else [])]
+            yield ["BEGIN", *(TELLING if actor else [])], _words(actor) if actor else ()
         finally:
             self.opened = False
 
@@ -90,9 +99,12 @@ class Connection(psycopg.Connection[Any]):
         self.told = actor
 
     def _settings(self, actor: Actor | None) -> list[bytes]:
-        words = (actor.kind.value, str(actor.id or ""), actor.request_id) if actor else ("", "", "")
-        literals = [Escaping(self.pgconn).escape_literal(word.encode()) for word in words]
+        literals = [Escaping(self.pgconn).escape_literal(word.encode()) for word in _words(actor)]
         return [b"SET LOCAL %b = %b" % pair for pair in zip(SETTINGS, literals, strict=True)]
+
+
+def _words(actor: Actor | None) -> tuple[str, str, str]:
+    return (actor.kind.value, str(actor.id or ""), actor.request_id) if actor else ("", "", "")
 
 
 class Cursor(base.Cursor):
