@@ -1,13 +1,17 @@
 """Background work of promotions; each may run twice. The schedule is rows of django-celery-beat."""
 
+import time
 from uuid import UUID
 
 from celery import shared_task
 from django.db import OperationalError
 from django.utils import timezone
 
+from promos.crm import applying
 from promos.models import CouponCampaign
 from promos.services import campaigns, coupon_life, delayed
+
+CRM_RUN_SECONDS = 50
 
 
 # A member locked for too long stops the run; the next one goes on where it stopped.
@@ -38,3 +42,19 @@ def queue_coupon_warnings() -> int:
 @shared_task(name="issue_delayed_coupons")
 def issue_delayed_coupons() -> int:
     return delayed.issue_delayed_coupons(at=timezone.now())
+
+
+@shared_task(name="apply_crm_message")
+def apply_crm_message(message_id: str) -> str | None:
+    return applying.apply_message(UUID(message_id), at=timezone.now())
+
+
+@shared_task(name="apply_crm_messages", ignore_result=True)
+def apply_crm_messages() -> int:
+    """Apply what a lost worker, a busy member or a missing Redis left."""
+    return applying.apply_due(until=time.monotonic() + CRM_RUN_SECONDS)
+
+
+@shared_task(name="forget_old_crm_messages")
+def forget_old_crm_messages() -> int:
+    return applying.forget_old_messages(at=timezone.now())

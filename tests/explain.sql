@@ -169,8 +169,12 @@ SELECT sk_id(sk_at(n, 60000), 'consent', n), sk_at(n, 60000), sk_member(1 + n % 
   (ARRAY['inapp', 'sms', 'email', 'push'])[1 + n % 4], CASE WHEN n % 50 = 0 THEN sk_business(1 + n / 50 % 20) END, n % 5 > 0, '2026-11', '', 'ru'
 FROM generate_series(1, 60000) n;
 
-INSERT INTO crm_integrations (id, created_at, updated_at, business_id, provider, base_url, mapping, is_active, last_error)
-SELECT sk_id(now(), 'crm', n), now(), now(), sk_business(n), 'till', '', '{}', true, '' FROM generate_series(1, 20) n;
+INSERT INTO crm_integrations (id, created_at, updated_at, business_id, provider, base_url, mapping, polling, cursor, failures, is_active, last_error)
+SELECT sk_id('2026-01-01', 'crm', n), now(), now(), sk_business(n), 'till', '', '{}', '{}', '{}', 0, true, '' FROM generate_series(1, 20) n;
+INSERT INTO crm_messages (id, created_at, updated_at, integration_id, digest, body, status, error, attempts, next_attempt_at, reference, results)
+SELECT sk_id(sk_at(n, 50000), 'message', n), sk_at(n, 50000), now(), sk_id('2026-01-01', 'crm', 1 + n % 20), lpad(n::text, 64, '0'), '{}', 'applied',
+  '', 1, CASE WHEN n % 500 = 0 THEN now() - interval '1 minute' END, 'receipt-' || n, '[]'
+FROM generate_series(1, 50000) n;
 INSERT INTO referral_codes (id, created_at, updated_at, user_id, code, invited_count, rewarded_count, monthly_limit, is_active)
 SELECT sk_id(now(), 'referral', n), now(), now(), sk_member(n), 'R' || n, 0, 0, 10, true FROM generate_series(1, 10000) n;
 INSERT INTO idempotency_keys (id, created_at, caller, key, call, fields, status, headers, answer)

@@ -335,6 +335,15 @@ SELECT id FROM users WHERE referred_by = sk_member(44);
 -- idx_users_status_tier
 SELECT count(*) FROM users WHERE status_tier = (SELECT id FROM status_tiers WHERE level = 4);
 
+-- idx_crm_messages_digest
+SELECT id FROM crm_messages WHERE integration_id = sk_id('2026-01-01', 'crm', 4) AND digest = lpad('77', 64, '0');
+
+-- idx_crm_messages_due
+SELECT id FROM crm_messages WHERE next_attempt_at <= now() ORDER BY next_attempt_at, id LIMIT 200;
+
+-- idx_crm_messages_integration
+SELECT * FROM crm_messages WHERE integration_id = sk_id('2026-01-01', 'crm', 4) ORDER BY id DESC LIMIT 50;
+
 -- idx_webhook_deliveries_endpoint
 SELECT * FROM webhook_deliveries WHERE endpoint_id = sk_id('2026-01-01', 'endpoint', 7) ORDER BY created_at DESC LIMIT 50;
 

@@ -64,7 +64,7 @@ CORE = {
 
 FURTHER = {
     "api_keys", "bonus_entries", "bonus_holds", "bonus_lots", "campaign_coupons", "chain_assignments",
-    "chain_cost_shares", "chain_versions", "consents", "coupon_campaigns", "forecast_runs",
+    "chain_cost_shares", "chain_versions", "consents", "coupon_campaigns", "crm_messages", "forecast_runs",
     "idempotency_keys", "import_jobs", "import_rejections", "member_segments", "offer_uses",
     "offer_versions", "parked_refunds", "quotes", "reconciliations", "referrals", "rfm_runs",
     "second_factors", "seen_contacts", "staff_memberships", "sync_windows", "tier_changes",

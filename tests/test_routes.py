@@ -24,6 +24,7 @@ from loyalty.models import (
     ApiKey,
     Business,
     Consent,
+    CrmIntegration,
     Member,
     Session,
     StatusTier,
@@ -104,6 +105,10 @@ def device(scene: Scene, shop: Shop) -> uuid.UUID:
 WRITE, READ = ApiKey.Scope.PURCHASES_WRITE, ApiKey.Scope.PURCHASES_READ
 MEMBERS, COUPONS = ApiKey.Scope.MEMBERS_READ, ApiKey.Scope.COUPONS_READ
 
+# Opened by a signature, not by a credential (tests/promos/crm/test_events_api.py); who has an address
+# of it learns that it is one.
+SIGNED = "crm/<integration_id>/events"
+
 TABLE: dict[str, dict[str, Call]] = {
     "auth/otp": {"POST": Call("anyone", 202, lambda scene: {"phone": f"+7916{randbelow(10**7):07}"})},
     "auth/token": {"POST": Call("anyone", 401, lambda scene: {"phone": "+79161234217", "code": "000000"})},
@@ -123,6 +128,7 @@ TABLE: dict[str, dict[str, Call]] = {
     "me/referral": {"GET": Call("member", 200)},
     "me/tier": {"GET": Call("member", 200)},
     "me/transactions": {"GET": Call("member", 200)},
+    SIGNED: {"POST": Call("anyone", 401, lambda scene: {}, thing=row(CrmIntegration))},
     "offers": {"GET": Call("anyone", 200)},
     "businesses": {"GET": Call("anyone", 200)},
     "transactions": {
@@ -371,6 +377,9 @@ def test_anothers_object_is_told_from_none_by_nothing(scene, cast, path, method)
             assert found_in(scene, ask(caller, scene, path, method, call)) == []
             continue
         absent = "0123456789" if path == "coupons/<code>" else ABSENT
+        if path == SIGNED:
+            assert ask(caller, scene, path, method, call, absent).status_code == 404
+            continue
         foreign = ask(caller, scene, path, method, call, call.thing(scene, scene.other))
         missing = ask(caller, scene, path, method, call, absent)
 

@@ -1,5 +1,6 @@
-from .business import PROGRAMME_CODE, ApiKey, Business, CrmIntegration
+from .business import PROGRAMME_CODE, ApiKey, Business
 from .consent import Consent
+from .crm import CrmIntegration, CrmMessage
 from .idempotency import KeptAnswer
 from .journal import AuditLog, ImportJob, ImportRejection, Notification
 from .ledger import Bonus, BonusEntry, BonusHold, BonusLot
@@ -21,6 +22,7 @@ __all__ = [
     "Business",
     "Consent",
     "CrmIntegration",
+    "CrmMessage",
     "ImportJob",
     "ImportRejection",
     "KeptAnswer",

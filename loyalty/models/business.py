@@ -127,26 +127,3 @@ class ApiKey(ChangingRecord):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
-
-
-class CrmIntegration(ChangingRecord):
-    """How a business's CRM or till vendor reaches us."""
-
-    business = models.ForeignKey("Business", models.CASCADE, db_index=False, related_name="crm_integrations")
-    provider = models.CharField(_("provider"), max_length=40)
-    base_url = models.URLField(_("address"), blank=True)
-    secret = models.BinaryField(_("secret, encrypted"), null=True, blank=True, editable=False)
-    mapping = models.JSONField(_("mapping"), default=dict, blank=True)
-    is_active = models.BooleanField(_("active"), default=True)
-    last_seen_at = models.DateTimeField(null=True, blank=True)
-    last_error = models.TextField(blank=True)
-
-    class Meta:
-        db_table = "crm_integrations"
-        verbose_name = _("CRM integration")
-        verbose_name_plural = _("CRM integrations")
-        constraints = [models.UniqueConstraint(fields=["business"], name="idx_crm_integrations_business")]
-        triggers = audited("business_id", "provider", "is_active")
-
-    def __str__(self) -> str:
-        return f"{self.provider} · {self.business}"

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from promos.api import coupons, public, quotes, refunds, views
+from promos.api import coupons, crm, public, quotes, refunds, views
 
 urlpatterns = [
     path("transactions", views.TransactionsView.as_view()),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("refunds", refunds.ReceiptRefundsView.as_view()),
     path("quotes", quotes.QuotesView.as_view()),
     path("quotes/<uuid:quote_id>", quotes.QuoteView.as_view()),
+    path("crm/<uuid:integration_id>/events", crm.CrmEventsView.as_view()),
     path("coupons/<str:code>", coupons.CouponView.as_view()),
     path("me/coupons", coupons.MyCouponsView.as_view()),
     path("offers", public.OffersView.as_view()),

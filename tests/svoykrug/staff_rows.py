@@ -12,6 +12,8 @@ from loyalty.models import (
     BonusHold,
     BonusLot,
     Business,
+    CrmIntegration,
+    CrmMessage,
     ImportJob,
     ImportRejection,
     Member,
@@ -84,7 +86,16 @@ def open_shop(tag: str, *, code: str) -> Shop:
         business=business, file_name=f"{tag}.csv", error=f"{tag} error", status="done"
     )
     ImportRejection.objects.create(job=job, line=2, code="amount", reason=f"{tag} reason", row={"sum": tag})
+    crm = CrmIntegration.objects.create(
+        business=business, provider="own", mapping={"external_id": f"{tag}_id"}, last_error=f"{tag} trouble"
+    )
+    message = CrmMessage.objects.create(
+        integration=crm, digest=code, body=f'{{"{tag}": "body"}}'.encode(), status="failed",
+        error=f"{tag} error", reference=f"{tag}-crm-receipt",
+    )  # fmt: skip
     rows: dict[type, Any] = {
+        CrmIntegration: crm,
+        CrmMessage: message,
         Business: business,
         StaffMembership: StaffMembership.objects.get(member=cashier),
         Member: customer,

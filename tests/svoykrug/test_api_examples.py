@@ -8,6 +8,7 @@ from loyalty.services.api_keys import create_api_key
 from loyalty.services.sessions import open_session
 from tests.api import Caller
 from tests.factories import MemberFactory
+from tests.promos.crm.messages import connect, encoded, simple
 from tests.svoykrug.api_schema import operations
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
@@ -26,7 +27,8 @@ def test_every_example_is_accepted(business, sent_code, settings):
     anyone = Caller()
     till = Caller(f"Api-Key {create_api_key(business=business, scopes=list(ApiKey.Scope))[1]}")
     tokens = open_session(member, at=timezone.now())
-    made: dict[str, str] = {}
+    crm, crm_secret = connect(business)
+    made: dict[str, str] = {"crm": str(crm.pk)}
     # What only the moment knows stands in for the example's own.
     instead = {
         "POST /api/v1/auth/token": lambda: {"code": sent_code(PHONE)},
@@ -48,9 +50,12 @@ def test_every_example_is_accepted(business, sent_code, settings):
         elif "/auth/" not in operation.path:
             security = till
         path = operation.path.removeprefix("/api/v1/").replace("{transaction_id}", made.get("purchase", ""))
-        path = path.replace("{endpoint_id}", made.get("endpoint", ""))
+        path = path.replace("{endpoint_id}", made.get("endpoint", "")).replace(
+            "{integration_id}", made["crm"]
+        )
+        signed = simple(crm_secret, encoded(body)) if "/crm/" in operation.path else {}
 
-        answer = security.send(operation.method, path, body)
+        answer = security.send(operation.method, path, body, **signed)
 
         assert answer.status_code < 300, (str(operation), answer.content)
         assert operation.wrong(answer) is None, str(operation)

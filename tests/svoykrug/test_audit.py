@@ -40,6 +40,7 @@ MONEY = {
 # Tables without triggers of the audit, and why.
 EXEMPT = {
     "audit_logs": "it is the record itself",
+    "crm_messages": "words of others as they came; says itself what was made of it and when",
     "forecast_runs": "computed anew from the facts every night",
     "idempotency_keys": "answers of one day, kept for repeats",
     "import_jobs": "says itself who loaded which file and with what result",
