@@ -42,6 +42,11 @@ stop: ## stop the embedded servers; the data stay
 test: .venv/.development ## run every test against real servers: make test [ARGS="tests/loyalty -k tier"]
 	@$(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 $(NO_SKIPS) $(ARGS)
 
+.PHONY: cluster-test
+cluster-test: .venv/.development ## run the pipeline's tests on a ClickHouse cluster of two (needs Debian's zookeeper)
+	@$(MANAGE) services exec -- $(BIN)/python -m pytest -p tests.cluster.plugin $(NO_SKIPS) \
+	  tests/cluster tests/analytics/test_sync.py tests/analytics/test_reconcile.py tests/analytics/test_cross_promo.py $(ARGS)
+
 .PHONY: prove
 prove: .venv/.development ## prove the ledger and the pipeline at length, by random lives, races and kills; half an hour
 	@PROVE=full $(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 tests/model tests/races tests/crashes tests/analytics $(ARGS)

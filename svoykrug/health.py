@@ -13,6 +13,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from analytics.clickhouse.client import driver_url
 from svoykrug.redis_client import redis_client
 
 logger = logging.getLogger(__name__)
@@ -59,8 +60,9 @@ def _ask_redis() -> None:
 
 
 def _ask_clickhouse() -> None:
-    separator = "&" if "?" in settings.CLICKHOUSE_URL else "?"
-    client = Client.from_url(f"{settings.CLICKHOUSE_URL}{separator}connect_timeout=1&send_receive_timeout=2")
+    address = driver_url(settings.CLICKHOUSE_URL)
+    separator = "&" if "?" in address else "?"
+    client = Client.from_url(f"{address}{separator}connect_timeout=1&send_receive_timeout=2")
     try:
         client.execute("SELECT 1")
     finally:

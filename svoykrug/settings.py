@@ -44,6 +44,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 _embedded = {} if PRODUCTION else read_addresses(LOCAL_DIR)
 DATABASE_URL = env.str("DATABASE_URL", default=_embedded.get("DATABASE_URL", ""))
 CLICKHOUSE_URL = env.str("CLICKHOUSE_URL", default=_embedded.get("CLICKHOUSE_URL", ""))
+# Name of the ClickHouse cluster whose nodes all keep everything; empty for a single server.
+CLICKHOUSE_CLUSTER = env.str("CLICKHOUSE_CLUSTER", default="")
 REDIS_URL = env.str("REDIS_URL", default=_embedded.get("REDIS_URL", ""))
 # How ClickHouse reaches PostgreSQL, where that differs from DATABASE_URL (another network), host:port.
 POSTGRES_ADDRESS_FOR_CLICKHOUSE = env.str("POSTGRES_ADDRESS_FOR_CLICKHOUSE", default="")

@@ -1,5 +1,6 @@
 """ClickHouse for tests: a database of their own per worker, never the one that CLICKHOUSE_URL names."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,8 @@ from django.conf import settings
 from analytics.clickhouse.client import Connection, connect, database, with_database
 from analytics.clickhouse.migrate import BOOKKEEPING, apply_pending
 from analytics.clickhouse.postgres_link import collection, ensure_link
+from analytics.clickhouse.tables import drop, drop_database, on_cluster
+from analytics.services.sync import FACTS
 
 STAGING = ("_refill", "_heal")
 
@@ -27,14 +30,14 @@ def clickhouse_database(
 ) -> Iterator[None]:
     """The migrated database, reading the export views of the tests' PostgreSQL database."""
     with connect(to="default") as connection:
-        connection.run(f"DROP DATABASE IF EXISTS {database()}")
+        drop_database(connection, database())
     apply_pending()
     with django_db_blocker.unblock(), connect() as connection:
         ensure_link(connection)
     yield
     with connect(to="default") as connection:
-        connection.run(f"DROP DATABASE {database()}")
-        connection.run(f"DROP NAMED COLLECTION {collection()}")
+        drop_database(connection, database())
+        connection.run(f"DROP NAMED COLLECTION {collection()}{on_cluster()}")
 
 
 @pytest.fixture
@@ -49,7 +52,16 @@ def clickhouse(clickhouse_database: None) -> Iterator[Connection]:
     with connect() as connection:
         for table in _tables(connection):
             if table.endswith(STAGING):
-                connection.run(f"DROP TABLE {table}")
+                drop(connection, table)
+
+
+def fingerprint(clickhouse: Connection) -> str:
+    """Return a digest of everything that readers see, calculation times aside."""
+    tables = {table: f"SELECT {', '.join(columns)} FROM {table} FINAL" for table, columns in FACTS.items()}
+    tables["rfm"] = "SELECT * EXCEPT calculated_at FROM rfm_snapshots FINAL"
+    tables["matrix"] = "SELECT * FROM cross_promo_conversions FINAL"
+    rows = {name: sorted(map(str, clickhouse.run(query).rows)) for name, query in tables.items()}
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def _tables(connection: Connection) -> list[str]:

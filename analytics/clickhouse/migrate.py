@@ -12,6 +12,7 @@ from pathlib import Path
 from analytics.errors import MigrationChanged
 
 from .client import WORK_LIMITS, Connection, connect, database
+from .tables import clustered, create_database
 
 FOLDER = Path(__file__).parent / "migrations"
 SCHEMA_FILE = Path(__file__).parent / "schema.sql"
@@ -64,17 +65,19 @@ def apply_pending(folder: Path = FOLDER) -> list[Migration]:
     A file stopped halfway is applied again from its first step: steps are IF [NOT] EXISTS.
     """
     with connect(to="default") as connection:
-        connection.run(f"CREATE DATABASE IF NOT EXISTS `{database()}`")
+        create_database(connection, database())
     todo = pending(folder)
     with connect() as connection:
         connection.run(
-            f"CREATE TABLE IF NOT EXISTS {BOOKKEEPING} (name String, checksum String,"
-            " applied_at DateTime64(3, 'UTC') DEFAULT now64(3))"
-            " ENGINE = ReplacingMergeTree(applied_at) ORDER BY name"
+            clustered(
+                f"CREATE TABLE IF NOT EXISTS {BOOKKEEPING} (name String, checksum String,"
+                " applied_at DateTime64(3, 'UTC') DEFAULT now64(3))"
+                " ENGINE = ReplacingMergeTree(applied_at) ORDER BY name"
+            )
         )
         for migration in todo:
             for statement in migration.statements:
-                connection.run(statement, limits=WORK_LIMITS)
+                connection.run(clustered(statement), limits=WORK_LIMITS)
             connection.run(
                 f"INSERT INTO {BOOKKEEPING} (name, checksum) SELECT %(name)s, %(checksum)s",
                 {"name": migration.name, "checksum": migration.checksum},

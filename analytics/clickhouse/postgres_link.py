@@ -16,6 +16,7 @@ from psycopg import sql
 from analytics.errors import ClickHouseUnavailable
 
 from .client import Connection, database
+from .tables import on_cluster
 
 ROLE = "svoykrug_export"
 
@@ -80,8 +81,8 @@ def ensure_collection(clickhouse: Connection) -> None:
         "password": role_password(),
     }
     pairs = ", ".join(f"{key} = %({key})s" for key in values)
-    clickhouse.run(f"CREATE NAMED COLLECTION IF NOT EXISTS {collection()} AS {pairs}", values)
-    clickhouse.run(f"ALTER NAMED COLLECTION {collection()} SET {pairs}", values)
+    clickhouse.run(f"CREATE NAMED COLLECTION IF NOT EXISTS {collection()}{on_cluster()} AS {pairs}", values)
+    clickhouse.run(f"ALTER NAMED COLLECTION {collection()}{on_cluster()} SET {pairs}", values)
 
 
 def _postgres_address() -> tuple[str, int]:

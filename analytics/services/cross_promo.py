@@ -7,9 +7,10 @@ from datetime import date, datetime, time
 from django.db import connection as postgres
 from django.utils import timezone
 
-from analytics.clickhouse.client import WORK_LIMITS, Connection, connect
+from analytics.clickhouse.client import WORK_LIMITS, Connection
 from analytics.clickhouse.postgres_link import collection
 from analytics.clickhouse.queries import read_query
+from analytics.clickhouse.tables import connect_to_work, create_like, drop
 from analytics.errors import SwapRefused
 
 from .locks import only_one
@@ -42,7 +43,7 @@ def aggregate_cross_promo(*, at: datetime) -> Aggregated | None:
     with only_one("cross_promo") as got:
         if not got:
             return None
-        with connect() as clickhouse:
+        with connect_to_work() as clickhouse:
             result = _rebuild(clickhouse, since=_first_month(timezone.localdate(at)), at=at)
         log.info("Cross-promotion: %d assignments, months changed: %s.", result.assignments, result.months)
         return result
@@ -56,8 +57,7 @@ def _rebuild(clickhouse: Connection, *, since: date, at: datetime) -> Aggregated
         "at": int(at.timestamp()),
         "zone": str(zone),
     }
-    clickhouse.run(f"DROP TABLE IF EXISTS {STAGING}")
-    clickhouse.run(f"CREATE TABLE {STAGING} AS {TARGET}")
+    create_like(clickhouse, STAGING, model=TARGET)
     before = _count_assignments(since)
     clickhouse.run(read_query("cross_promo_fill", collection=collection()), params, limits=WORK_LIMITS)
     after = _count_assignments(since)
@@ -86,7 +86,7 @@ def _rebuild(clickhouse: Connection, *, since: date, at: datetime) -> Aggregated
         else:
             # Only here may a month become empty: PostgreSQL has been asked and holds none.
             clickhouse.run(f"ALTER TABLE {TARGET} DROP PARTITION {month}")
-    clickhouse.run(f"DROP TABLE {STAGING}")
+    drop(clickhouse, STAGING)
     return Aggregated(assignments=assignments, months=tuple(changed))
 
 

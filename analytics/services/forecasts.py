@@ -15,8 +15,9 @@ from django.db.models import Max
 from django.db.transaction import atomic
 from django.utils import timezone
 
-from analytics.clickhouse.client import WORK_LIMITS, Connection, connect
+from analytics.clickhouse.client import WORK_LIMITS, Connection
 from analytics.clickhouse.queries import NOBODY, local_days, milliseconds, read_query, scope
+from analytics.clickhouse.tables import connect_to_work
 from analytics.models import ForecastRun
 from analytics.selectors import freshness
 from loyalty.models import Business
@@ -65,7 +66,7 @@ def forecast_customers(*, until: date, at: datetime) -> list[ForecastRun] | None
         at = at.replace(microsecond=at.microsecond // 1000 * 1000).astimezone(UTC)
         as_of = freshness().as_of
         businesses = Business.objects.filter(is_programme=False).order_by("pk").values_list("pk", flat=True)
-        with connect() as clickhouse:
+        with connect_to_work() as clickhouse:
             runs = [
                 _forecast(clickhouse, business_id, until=until, at=at, as_of=as_of)
                 for business_id in (None, *businesses)

@@ -12,8 +12,9 @@ from enum import StrEnum
 
 from django.db import connection as postgres
 
-from analytics.clickhouse.client import WORK_LIMITS, Connection, connect
+from analytics.clickhouse.client import WORK_LIMITS, Connection
 from analytics.clickhouse.fingerprint import NOTHING, Sums, clickhouse_sums, postgres_sums
+from analytics.clickhouse.tables import connect_to_work, create_like, drop
 from analytics.errors import SwapRefused
 from analytics.models import Reconciliation
 from svoykrug.failpoints import failpoint
@@ -77,7 +78,7 @@ def reconcile(
     with only_one("sync", patience=PATIENCE) as got:
         if not got:
             return None
-        with connect() as clickhouse:
+        with connect_to_work() as clickhouse:
             carry(clickhouse)
             done = [each for table in tables for each in _reconcile_table(clickhouse, table, span, heal=heal)]
     Reconciliation.objects.filter(created_at__lt=at - KEPT).delete()
@@ -139,8 +140,7 @@ def _heal(clickhouse: Connection, table: str, month: int, span: _Span) -> bool:
 def _rebuild(clickhouse: Connection, table: str, month: int, *, whole: _Span, looked_at: _Span) -> None:
     """Raises SwapRefused, and then the old month stands."""
     staging = f"{table}_heal"
-    clickhouse.run(f"DROP TABLE IF EXISTS {staging}")
-    clickhouse.run(f"CREATE TABLE {staging} AS {table}")
+    create_like(clickhouse, staging, model=table)
     # The month as a whole, rows soon to be dropped included: readers still see those.
     clickhouse.run(
         f"{insert_select(table, into=staging)} WHERE timestamp >= %(since)s AND timestamp < %(until)s",
@@ -160,7 +160,7 @@ def _rebuild(clickhouse: Connection, table: str, month: int, *, whole: _Span, lo
         # Only here may a month become empty: PostgreSQL has been asked and holds none.
         clickhouse.run(f"ALTER TABLE {table} DROP PARTITION {month}")
     failpoint("heal-after-swap")
-    clickhouse.run(f"DROP TABLE {staging}")
+    drop(clickhouse, staging)
 
 
 def _both(

@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from analytics.clickhouse.client import WORK_LIMITS, Connection, connect
+from analytics.clickhouse.client import WORK_LIMITS, Connection
 from analytics.clickhouse.queries import read_query, rfm_params, rfm_scores
+from analytics.clickhouse.tables import connect_to_work
 from analytics.models import RfmRun
 from analytics.selectors import freshness
 from promos.services import segments
@@ -31,7 +32,7 @@ def calculate_rfm(*, snapshot_date: date, at: datetime) -> RfmRun | None:
         # ClickHouse keeps milliseconds; the row must read back as it was written.
         at = at.replace(microsecond=at.microsecond // 1000 * 1000)
         as_of = freshness().as_of
-        with connect() as clickhouse:
+        with connect_to_work() as clickhouse:
             return _calculate(clickhouse, snapshot_date, at.astimezone(UTC), as_of)
 
 

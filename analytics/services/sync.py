@@ -15,8 +15,9 @@ from django.db import connection as postgres
 from django.db.transaction import atomic
 from django.utils import timezone
 
-from analytics.clickhouse.client import WORK_LIMITS, Connection, connect
+from analytics.clickhouse.client import WORK_LIMITS, Connection
 from analytics.clickhouse.postgres_link import collection
+from analytics.clickhouse.tables import connect_to_work, create_like, drop, exchange
 from analytics.errors import SyncRefused
 from analytics.models import SyncWindow
 from svoykrug.failpoints import failpoint
@@ -99,7 +100,7 @@ def sync_facts() -> list[Carried] | None:
         if not got:
             log.info("A sync is already running; this one leaves the work to it.")
             return None
-        with connect() as clickhouse:
+        with connect_to_work() as clickhouse:
             return carry(clickhouse)
 
 
@@ -129,7 +130,7 @@ def refill_facts(
         if not got:
             return None
         done = []
-        with connect() as clickhouse:
+        with connect_to_work() as clickhouse:
             for table in tables:
                 done.append(_refill_table(clickhouse, table))
                 report(done[-1])
@@ -191,22 +192,21 @@ def _pull(clickhouse: Connection, window: SyncWindow) -> tuple[int, float]:
 def _refill_table(clickhouse: Connection, table: str) -> Carried:
     system, horizon = _system_identifier(), _horizon()
     staging = f"{table}_refill"
-    clickhouse.run(f"DROP TABLE IF EXISTS {staging}")
-    clickhouse.run(f"CREATE TABLE {staging} AS {table}")
+    create_like(clickhouse, staging, model=table)
     started = time.monotonic()
     # Without bounds: rows of a restored cluster may carry ids above its new horizon. What is
     # committed beyond the horizon comes again with the next window, which does no harm.
     rows = clickhouse.run(insert_select(table, into=staging), limits=WORK_LIMITS).written
     seconds = time.monotonic() - started
     failpoint("refill-before-swap")
-    clickhouse.run(f"EXCHANGE TABLES {staging} AND {table}")
+    exchange(clickhouse, staging, table)
     failpoint("refill-after-swap")
     # Should we die right here, the old mark makes the next run carry rows again, which does no harm.
     with atomic(durable=True):
         SyncWindow.objects.filter(table=table, status=SyncWindow.Status.PLANNED).delete()
         window = SyncWindow.objects.create(table=table, from_xid=0, to_xid=horizon, system_identifier=system)
         _finish(window, rows=rows, seconds=seconds)
-    clickhouse.run(f"DROP TABLE {staging}")
+    drop(clickhouse, staging)
     return Carried(table, rows, seconds)
 
 

@@ -9,6 +9,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from analytics.clickhouse.client import driver_url
 from svoykrug.embedded.errors import EmbeddedError
 
 SCHEMES = {
@@ -37,7 +38,7 @@ def _knock_postgres(address: str) -> None:
 
 
 def _knock_clickhouse(address: str) -> None:
-    client = Client.from_url(address)
+    client = Client.from_url(driver_url(address))
     client.connection.connect_timeout = CONNECT_SECONDS
     try:
         client.execute("SELECT 1")

@@ -1,6 +1,5 @@
 """Restores, zones and repeats: whatever the surroundings do, the analytics says what PostgreSQL says."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from analytics.errors import SyncRefused
 from analytics.models import SyncWindow
 from analytics.selectors import Step, turnover_by
 from analytics.services.reconcile import reconcile
-from analytics.services.sync import FACTS, refill_facts, sync_facts
+from analytics.services.sync import refill_facts, sync_facts
 from analytics.tasks import (
     aggregate_cross_promo_conversions,
     calculate_rfm_snapshots,
@@ -32,6 +31,7 @@ from svoykrug.embedded.folder import LocalFolder
 from svoykrug.embedded.postgres import Postgres
 from svoykrug.embedded.server import wheel_folder
 from tests.analytics.rows import purchase, refund
+from tests.clickhouse import fingerprint
 from tests.factories import BusinessFactory, MemberFactory, give_bonuses
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -47,15 +47,6 @@ TASKS = (
     aggregate_cross_promo_conversions,
     calculate_rfm_snapshots,
 )
-
-
-def fingerprint(clickhouse):
-    """Return a digest of everything that readers see, calculation times aside."""
-    tables = {table: f"SELECT {', '.join(columns)} FROM {table} FINAL" for table, columns in FACTS.items()}
-    tables["rfm"] = "SELECT * EXCEPT calculated_at FROM rfm_snapshots FINAL"
-    tables["matrix"] = "SELECT * FROM cross_promo_conversions FINAL"
-    rows = {name: sorted(map(str, clickhouse.run(query).rows)) for name, query in tables.items()}
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 @pytest.fixture
