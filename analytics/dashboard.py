@@ -69,6 +69,8 @@ def _overdue_refunds(business_ids: Collection[UUID] | None, *, at: datetime) -> 
     refunds = ParkedRefund.objects.overdue(at)
     if business_ids is not None:
         refunds = refunds.filter(business__in=business_ids)
+    else:
+        refunds = refunds.filter(business__is_sandbox=False)
     if not (count := refunds.count()):
         return ""
     return ngettext(

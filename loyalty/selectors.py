@@ -9,12 +9,12 @@ from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
 from django.conf import settings
-from django.db.models import Min, Q, Sum
+from django.db.models import Min, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from loyalty.errors import MemberNotFound
-from loyalty.models import Bonus, BonusHold, BonusLot, Member, StatusTier, TierChange, Transaction
+from loyalty.models import Bonus, BonusHold, BonusLot, Business, Member, StatusTier, TierChange, Transaction
 from svoykrug.db.sql import read
 from svoykrug.money import ZERO
 
@@ -181,21 +181,41 @@ def members_by_card(cards: Collection[str]) -> dict[str, UUID]:
     return {card: pk for card, pk in found if card is not None}
 
 
-def active_members(*, phones: Collection[str], cards: Collection[str]) -> dict[str, UUID]:
-    """Return ids of members as `phone:+7…` (E.164) and `card:…`, in one query."""
+def members_of(business: Business) -> QuerySet[Member]:
+    """Return whom the keys of a business may meet: the circle, or a sandbox's own members."""
+    if business.is_sandbox:
+        return Member.with_sandboxes.filter(sandbox_members__sandbox=business)
+    return Member.objects.all()
+
+
+def active_members(*, phones: Collection[str], cards: Collection[str], business: Business) -> dict[str, UUID]:
+    """Return ids of members as `phone:+7…` (E.164) and `card:…`, in one query.
+
+    business  who asks; see `members_of`
+    """
     by_phone, by_card = Q(phone__in=list(phones)), Q(card_number__in=list(cards))
-    found = Member.objects.filter(by_phone | by_card, is_active=True, anonymised_at=None)
+    found = members_of(business).filter(by_phone | by_card, is_active=True, anonymised_at=None)
     rows = list(found.values_list("phone", "card_number", "pk"))
     wanted_cards = set(cards)
     by = {f"phone:{phone}": pk for phone, _, pk in rows if phone}
     return by | {f"card:{card}": pk for _, card, pk in rows if card in wanted_cards}
 
 
-def find_member_id(*, phone: str | None = None, card: str | None = None) -> UUID:
-    """Return the id of the member of that phone (E.164) or card number, quicker than `find_member`."""
+IN_SANDBOX = "EXISTS (SELECT FROM sandbox_members s WHERE s.user_id = users.id AND s.sandbox_id = %s)"
+
+
+def find_member_id(*, phone: str | None = None, card: str | None = None, business: Business) -> UUID:
+    """Return the id of the member of that phone (E.164) or card number, quicker than `find_member`.
+
+    business  who asks; see `members_of`
+    """
     column = "phone" if phone else "card_number"
-    sql = f"SELECT id FROM users WHERE {column} = %s AND is_active AND anonymised_at IS NULL"  # noqa: S608
-    found = read((sql, [phone or card]))[0]
+    whose, parameters = ("NOT is_sandbox", []) if not business.is_sandbox else (IN_SANDBOX, [business.pk])
+    sql = (
+        f"SELECT id FROM users WHERE {column} = %s AND is_active AND anonymised_at IS NULL "  # noqa: S608
+        f"AND {whose}"
+    )
+    found = read((sql, [phone or card, *parameters]))[0]
     if not found:
         raise _no_such_member()
     member_id: UUID = found[0][0]
@@ -203,18 +223,23 @@ def find_member_id(*, phone: str | None = None, card: str | None = None) -> UUID
 
 
 def find_member(
-    *, phone: str | None = None, card: str | None = None, member_id: UUID | None = None
+    *,
+    phone: str | None = None,
+    card: str | None = None,
+    member_id: UUID | None = None,
+    business: Business | None = None,
 ) -> Member:
     """Return the member of that phone (E.164), card number or id.
+
+    business  who asks, if it is one; see `members_of`
 
     Raises MemberNotFound; members who left the programme are not found.
     """
     by: dict[str, Any] = (
         {"pk": member_id} if member_id else {"phone": phone} if phone else {"card_number": card}
     )
-    member = (
-        Member.objects.select_related("status_tier").filter(is_active=True, anonymised_at=None, **by).first()
-    )
+    members = members_of(business) if business else Member.objects.all()
+    member = members.select_related("status_tier").filter(is_active=True, anonymised_at=None, **by).first()
     if member is None:
         raise _no_such_member()
     return member

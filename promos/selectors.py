@@ -78,6 +78,8 @@ def coupon_counts(business_ids: Collection[UUID] | None, *, start: datetime, end
     coupons = Coupon.objects.filter(created_at__gte=start, created_at__lt=end)
     if business_ids is not None:
         coupons = coupons.filter(business__in=business_ids)
+    else:
+        coupons = coupons.filter(business__is_sandbox=False)
     redeemed = Count("pk", filter=Q(status=Coupon.Status.REDEEMED))
     return CouponCounts(**coupons.aggregate(issued=Count("pk"), redeemed=redeemed))
 

@@ -209,6 +209,9 @@ SELECT sk_id(sk_at(n, 10000), 'share', n), sk_at(n, 10000), sk_purchase(n * 10),
 FROM generate_series(1, 10000) n;
 INSERT INTO api_keys (id, created_at, updated_at, business_id, label, prefix, key_hash, scopes)
 SELECT sk_id(now(), 'key', n), now(), now(), sk_business(1 + n % 20), '', 'sk_live_', md5('key' || n), '{}' FROM generate_series(1, 60) n;
+UPDATE api_keys SET sandbox_id = sk_business(20) WHERE business_id = sk_business(3);
+INSERT INTO sandbox_members (id, created_at, sandbox_id, user_id)
+SELECT sk_id(now(), 'sandbox', n), now(), sk_business(1 + n % 20), sk_member(n) FROM generate_series(1, 80) n;
 INSERT INTO staff_memberships (id, created_at, user_id, business_id, role)
 SELECT sk_id(now(), 'staff', n), now(), sk_member(n), sk_business(1 + n % 20), 'cashier' FROM generate_series(1, 300) n;
 INSERT INTO import_jobs (id, created_at, updated_at, business_id, started_by, file_name, profile, status, dry_run, "read", created,

@@ -7,6 +7,9 @@ SELECT * FROM api_keys WHERE business_id = sk_business(4);
 -- idx_api_keys_key_hash
 SELECT * FROM api_keys WHERE key_hash = md5('key7');
 
+-- idx_api_keys_sandbox
+SELECT 1 FROM api_keys WHERE sandbox_id = sk_business(20);
+
 -- idx_audit_logs_actor
 SELECT * FROM audit_logs WHERE actor_id = sk_member(42) AND actor_kind IN ('member', 'staff') ORDER BY created_at DESC LIMIT 50;
 
@@ -265,6 +268,13 @@ SELECT * FROM referrals WHERE transaction_id = sk_purchase(399);
 
 -- idx_rfm_runs_date
 SELECT * FROM rfm_runs ORDER BY snapshot_date DESC, calculated_at DESC LIMIT 1;
+
+-- idx_sandbox_members_sandbox
+SELECT user_id FROM sandbox_members WHERE sandbox_id = sk_business(4);
+
+-- idx_sandbox_members_user
+SELECT id FROM users WHERE phone = '+79000000042' AND is_active AND anonymised_at IS NULL
+  AND EXISTS (SELECT FROM sandbox_members s WHERE s.user_id = users.id AND s.sandbox_id = sk_business(4));
 
 -- idx_second_factors_user
 SELECT * FROM second_factors WHERE user_id = sk_member(43);

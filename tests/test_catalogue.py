@@ -67,7 +67,7 @@ FURTHER = {
     "chain_cost_shares", "chain_versions", "consents", "coupon_campaigns", "crm_messages", "forecast_runs",
     "idempotency_keys", "import_jobs", "import_rejections", "member_segments", "offer_uses",
     "offer_versions", "parked_refunds", "quotes", "reconciliations", "referrals", "rfm_runs",
-    "second_factors", "seen_contacts", "staff_memberships", "sync_windows", "tier_changes",
+    "sandbox_members", "second_factors", "seen_contacts", "staff_memberships", "sync_windows", "tier_changes",
     "webhook_deliveries", "webhook_endpoints", "webhook_events",
 }  # fmt: skip
 

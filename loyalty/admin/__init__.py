@@ -1,5 +1,5 @@
-"""The staff's surface of businesses, members, purchases, bonuses and keys."""
+"""The staff's surface of businesses, members, purchases and bonuses."""
 
-from . import invitations, journal, keys, ledger, partners, people, purchases, schedule
+from . import invitations, journal, ledger, partners, people, purchases, schedule
 
-__all__ = ["invitations", "journal", "keys", "ledger", "partners", "people", "purchases", "schedule"]
+__all__ = ["invitations", "journal", "ledger", "partners", "people", "purchases", "schedule"]

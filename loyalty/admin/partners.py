@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from loyalty.models import Business, StatusTier
+from loyalty.services.sandbox import keep_alike
 from svoykrug.admin import NOBODY, OWNERS, ScopedAdmin, staff_scope
 
 
@@ -60,6 +61,10 @@ class BusinessAdmin(ScopedAdmin):
             },
         ),
     )
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        keep_alike(obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if staff_scope(request.user).is_programme:

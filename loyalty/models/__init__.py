@@ -4,8 +4,9 @@ from .crm import CrmIntegration, CrmMessage
 from .idempotency import KeptAnswer
 from .journal import AuditLog, ImportJob, ImportRejection, Notification
 from .ledger import Bonus, BonusEntry, BonusHold, BonusLot
-from .member import Member, ReferralCode, Session, StaffMembership
+from .member import SANDBOX_PHONES, Member, ReferralCode, Session, StaffMembership
 from .referral import Referral, SeenContact
+from .sandbox import SandboxMember
 from .second_factor import SecondFactor
 from .tier import StatusTier, TierChange
 from .transaction import ParkedRefund, Transaction
@@ -13,6 +14,7 @@ from .webhook import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 __all__ = [
     "PROGRAMME_CODE",
+    "SANDBOX_PHONES",
     "ApiKey",
     "AuditLog",
     "Bonus",
@@ -31,6 +33,7 @@ __all__ = [
     "ParkedRefund",
     "Referral",
     "ReferralCode",
+    "SandboxMember",
     "SecondFactor",
     "SeenContact",
     "Session",

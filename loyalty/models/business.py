@@ -2,12 +2,20 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from svoykrug.db.audit import audited
 from svoykrug.db.models import ChangingRecord, Index, MoneyField
 
 PROGRAMME_CODE = "KRUG"
+
+
+class RealBusinesses(models.Manager["Business"]):
+    """Hides sandboxes, so that no list, choice or import ever meets one."""
+
+    def get_queryset(self) -> models.QuerySet["Business"]:
+        return super().get_queryset().filter(is_sandbox=False)
 
 
 class Business(ChangingRecord):
@@ -47,6 +55,11 @@ class Business(ChangingRecord):
     stops_accrual_over_limit = models.BooleanField(_("stops giving bonuses over the limit"), default=False)
     # Kept by loyalty.services.webhooks: whoever records a purchase need not ask for endpoints.
     has_webhooks = models.BooleanField(default=False, editable=False)
+    # A copy that test keys act on (loyalty.services.sandbox).
+    is_sandbox = models.BooleanField(default=False, db_default=False, editable=False)
+
+    objects = RealBusinesses()
+    with_sandboxes = models.Manager["Business"]()
 
     class Meta:
         db_table = "businesses"
@@ -59,6 +72,10 @@ class Business(ChangingRecord):
                 name="businesses_one_programme",
                 condition=models.Q(is_programme=True, code=PROGRAMME_CODE)
                 | (models.Q(is_programme=False) & ~models.Q(code=PROGRAMME_CODE)),
+            ),
+            models.CheckConstraint(
+                name="businesses_programme_is_real",
+                condition=models.Q(is_programme=False) | models.Q(is_sandbox=False),
             ),
             models.CheckConstraint(
                 name="businesses_point_price_not_negative", condition=models.Q(point_price_rub__gte=0)
@@ -89,10 +106,11 @@ class Business(ChangingRecord):
             "credit_limit_rub",
             "stops_accrual_over_limit",
             "has_webhooks",
+            "is_sandbox",
         )
 
     def __str__(self) -> str:
-        return self.name
+        return gettext("%(business)s (sandbox)") % {"business": self.name} if self.is_sandbox else self.name
 
 
 class ApiKey(ChangingRecord):
@@ -108,6 +126,10 @@ class ApiKey(ChangingRecord):
     business = models.ForeignKey(
         "Business", models.CASCADE, db_index=False, related_name="api_keys", verbose_name=_("business")
     )
+    # The copy of the business that a test key acts on, and nothing else; empty for a live key.
+    sandbox = models.ForeignKey(
+        "Business", models.CASCADE, db_index=False, null=True, blank=True, related_name="test_keys"
+    )
     label = models.CharField(_("what for"), max_length=80, blank=True)
     prefix = models.CharField(_("begins with"), max_length=16)
     key_hash = models.CharField(max_length=64)
@@ -122,8 +144,11 @@ class ApiKey(ChangingRecord):
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
         constraints = [models.UniqueConstraint(fields=["key_hash"], name="idx_api_keys_key_hash")]
-        indexes = [Index(fields=["business"], name="idx_api_keys_business")]
-        triggers = audited("business_id", "label", "prefix", "scopes", "revoked_at")
+        indexes = [
+            Index(fields=["business"], name="idx_api_keys_business"),
+            Index(fields=["sandbox"], condition=models.Q(sandbox__isnull=False), name="idx_api_keys_sandbox"),
+        ]
+        triggers = audited("business_id", "sandbox_id", "label", "prefix", "scopes", "revoked_at")
 
     def __str__(self) -> str:
         return f"{self.prefix}…"

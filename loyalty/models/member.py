@@ -19,7 +19,16 @@ def new_referral_code() -> str:
     return "".join(secrets.choice(CODE_ALPHABET) for _place in range(8))
 
 
+# No network has these numbers, so nobody is ever called by a test.
+SANDBOX_PHONES = "+7100"
+
+
 class MemberManager(BaseUserManager["Member"]):
+    """The people of the circle; members of sandboxes are hidden, so that nothing ever reaches them."""
+
+    def get_queryset(self) -> models.QuerySet["Member"]:
+        return super().get_queryset().filter(is_sandbox=False)
+
     def get_by_natural_key(self, username: str | None) -> "Member":
         return self.get(phone=username)
 
@@ -72,10 +81,14 @@ class Member(AbstractBaseUser, ChangingRecord):
     # Since when the second factor counts (SecondFactor); here, so that no page of the admin asks twice.
     second_factor_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    # Made up, for test keys (loyalty.services.sandbox).
+    is_sandbox = models.BooleanField(default=False, db_default=False, editable=False)
+
     # Of a page of the admin: whether the member was handed over to whoever reads it.
     is_known_to_reader = False
 
     objects = MemberManager()
+    with_sandboxes = models.Manager["Member"]()
 
     USERNAME_FIELD = "phone"
     REQUIRED_FIELDS: list[str] = []
@@ -90,6 +103,12 @@ class Member(AbstractBaseUser, ChangingRecord):
             models.UniqueConstraint(fields=["referral_code"], name="idx_users_referral_code"),
             models.CheckConstraint(
                 name="users_phone_is_e164", condition=models.Q(phone__regex=r"^\+[1-9][0-9]{6,14}$")
+            ),
+            models.CheckConstraint(
+                name="users_sandbox_by_phone",
+                condition=models.Q(is_sandbox=True, phone__startswith=SANDBOX_PHONES, is_staff=False)
+                | models.Q(is_sandbox=False, phone__isnull=True)
+                | (models.Q(is_sandbox=False) & ~models.Q(phone__startswith=SANDBOX_PHONES)),
             ),
             models.CheckConstraint(
                 name="users_not_referred_by_self", condition=~models.Q(referred_by=models.F("id"))
@@ -108,6 +127,7 @@ class Member(AbstractBaseUser, ChangingRecord):
             "is_active",
             "anonymised_at",
             "second_factor_at",
+            "is_sandbox",
         )
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from django.db import connection
 from loyalty.models import ApiKey, Business
 from svoykrug.db.sql import read
 
-KEY_START = "sk_live_"
+KEY_START, TEST_KEY_START = "sk_live_", "sk_test_"
 RANDOM_CHARACTERS = 40
 # Enough to recognise a key by, far from enough to guess it.
 SHOWN_CHARACTERS = len(KEY_START) + 6
@@ -25,13 +25,22 @@ DEFAULT_SCOPES = (
 
 
 def create_api_key(
-    *, business: Business, scopes: Collection[str] = DEFAULT_SCOPES, label: str = ""
+    *,
+    business: Business,
+    scopes: Collection[str] = DEFAULT_SCOPES,
+    label: str = "",
+    sandbox: Business | None = None,
 ) -> tuple[ApiKey, str]:
-    """Return the stored key and the secret itself, which is never shown again."""
+    """Return the stored key and the secret itself, which is never shown again.
+
+    sandbox  of the business: then it is a test key, which acts on that and nothing else
+    """
     alphabet = string.ascii_letters + string.digits
-    secret = KEY_START + "".join(secrets.choice(alphabet) for _place in range(RANDOM_CHARACTERS))
+    start = TEST_KEY_START if sandbox else KEY_START
+    secret = start + "".join(secrets.choice(alphabet) for _place in range(RANDOM_CHARACTERS))
     key = ApiKey.objects.create(
         business=business,
+        sandbox=sandbox,
         label=label,
         prefix=secret[:SHOWN_CHARACTERS],
         key_hash=_hash(secret),
@@ -41,7 +50,10 @@ def create_api_key(
 
 
 def use_api_key(secret: str, *, at: datetime) -> ApiKey | None:
-    """Return the live key of that secret with its business, noting the use at most once a minute."""
+    """Return the key of that secret, not revoked, noting the use at most once a minute.
+
+    Its `business` is what it acts on: of a test key, the sandbox.
+    """
     key = _live_key(_hash(secret))
     if key and (key.last_used_at is None or at - key.last_used_at >= LAST_USE_KEPT_EVERY):
         # By query and not save(): a parallel revocation must not be undone.
@@ -60,7 +72,7 @@ _KEY_FIELDS, _BUSINESS_FIELDS = ApiKey._meta.concrete_fields, Business._meta.con
 _LIVE_KEY = f"""
     SELECT {", ".join(f"key.{field.column}" for field in _KEY_FIELDS)},
            {", ".join(f"business.{field.column}" for field in _BUSINESS_FIELDS)}
-    FROM api_keys key JOIN businesses business ON business.id = key.business_id
+    FROM api_keys key JOIN businesses business ON business.id = coalesce(key.sandbox_id, key.business_id)
     WHERE key.key_hash = %s AND key.revoked_at IS NULL AND business.is_active
 """  # noqa: S608  columns of our own models
 

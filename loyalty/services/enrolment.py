@@ -96,7 +96,7 @@ def enrol_cards(cards: Collection[str]) -> dict[str, UUID]:
         columns = (
             "id", "created_at", "updated_at", "password", "card_number",
             "first_name", "last_name", "email", "city", "language",
-            "status_tier", "referral_code", "is_staff", "is_active",
+            "status_tier", "referral_code", "is_staff", "is_active", "is_sandbox",
         )  # fmt: skip
         with connection.cursor() as cursor:
             # A table of our own first: COPY knows no ON CONFLICT.
@@ -120,6 +120,7 @@ def enrol_cards(cards: Collection[str]) -> dict[str, UUID]:
                         new_referral_code(),
                         False,
                         True,
+                        False,
                     )
                     for card in missing
                 ],

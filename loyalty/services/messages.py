@@ -37,6 +37,8 @@ _QUEUE = f"""
         CASE WHEN passes THEN '' ELSE '{NO_CONSENT}' END,
         {", ".join(_COLUMNS)}
     FROM (SELECT r.*, r.purpose = 'service' OR {_AGREED} AS passes FROM {{rows}}) messages
+    -- Those of sandboxes are nobody.
+    WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = messages.user_id AND u.is_sandbox)
     ON CONFLICT (dedupe_key) DO NOTHING
 """  # noqa: S608  our own text
 

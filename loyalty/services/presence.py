@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from loyalty.errors import MemberNotFound, PresenceCodeInvalid, PresenceUnavailable
-from loyalty.models import Member
+from loyalty.models import Business, Member
 from loyalty.selectors import find_member
 from loyalty.services.code_delivery import Purpose, deliver_code
 from loyalty.services.limits import DAY, HOUR, MINUTE, Limit, count, keyed_hash
@@ -53,7 +53,7 @@ ISSUE = """
 local nonce, expires = unpack(redis.call('HMGET', KEYS[1], 'nonce', 'expires'))
 if nonce and tonumber(expires) - tonumber(ARGV[1]) >= tonumber(ARGV[6]) then return {nonce, expires} end
 if redis.call('EXISTS', KEYS[2]) == 1 then return false end
-redis.call('HSET', KEYS[2], 'member', ARGV[2], 'expires', ARGV[4])
+redis.call('HSET', KEYS[2], 'member', ARGV[2], 'expires', ARGV[4], 'sandbox', ARGV[7])
 redis.call('EXPIRE', KEYS[2], ARGV[5])
 redis.call('HSET', KEYS[1], 'nonce', ARGV[3], 'expires', ARGV[4], 'code', KEYS[2])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
@@ -66,8 +66,10 @@ LOOK = """
 local at, tries, window = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local locked = tonumber(redis.call('GET', KEYS[3]) or '0') - at
 if locked > 0 then return {'', math.ceil(locked)} end
-local member, expires, receipt = unpack(redis.call('HMGET', KEYS[1], 'member', 'expires', 'receipt'))
+local known = redis.call('HMGET', KEYS[1], 'member', 'expires', 'receipt', 'sandbox')
+local member, expires, receipt = known[1], known[2], known[3]
 local live = member and (receipt and receipt == ARGV[3] or not receipt and tonumber(expires) > at)
+live = live and (ARGV[2] ~= '' or ARGV[7] == (known[4] or ''))
 if live and (ARGV[2] == '' or ARGV[2] == member) then
   if redis.call('HSETNX', KEYS[1], 'seen', 1) == 1 then redis.call('DEL', KEYS[2]) end
   return {member, 0}
@@ -136,17 +138,36 @@ def send_code_if_known(
         send_code(member, till=till, at=at)
 
 
-def member_of_code(code: str, *, till: UUID, at: datetime, receipt: str | None = None) -> UUID:
+def sandbox_code(
+    *, phone: str | None = None, card: str | None = None, business: Business, at: datetime
+) -> PresenceCode | None:
+    """Return the code of a sandbox's member, whom nothing is sent to; None for anybody else.
+
+    It works as a sent one, at test keys of this sandbox. Raises PresenceUnavailable.
+    """
+    try:
+        member = find_member(phone=phone, card=card, business=business)
+    except MemberNotFound:
+        return None
+    seconds = settings.OTP_LIFETIME_SECONDS
+    return _issue(SENT, member.pk, seconds=seconds, least=MINUTE, at=at, sandbox=str(business.pk))
+
+
+def member_of_code(
+    code: str, *, till: UUID, at: datetime, receipt: str | None = None, business: Business | None = None
+) -> UUID:
     """Return whose live code this is; it stays unspent.
 
     code     as shown, scanned or typed: with QR_PREFIX, with spaces
     till     id of the API key, or of the cashier's member
     receipt  `receipt_name` of the purchase, if it is one: a spent code still names its member to
              the receipt that spent it
+    business  whose till asks: codes of a sandbox's members are known there and nowhere else
 
     Raises PresenceCodeInvalid, having counted a wrong try of the till, or PresenceUnavailable.
     """
-    return UUID(_look(code, "", till=till, at=at, receipt=receipt, field="member"))
+    sandbox = str(business.pk) if business and business.is_sandbox else ""
+    return UUID(_look(code, "", till=till, at=at, receipt=receipt, field="member", sandbox=sandbox))
 
 
 def check_code(code: str, member_id: UUID, *, till: UUID, at: datetime, receipt: str | None = None) -> None:
@@ -176,7 +197,9 @@ def receipt_name(business_id: UUID, external_id: str) -> str:
     return f"{business_id}:{external_id}"
 
 
-def _issue(kind: str, member_id: UUID, *, seconds: int, least: int, at: datetime) -> PresenceCode:
+def _issue(
+    kind: str, member_id: UUID, *, seconds: int, least: int, at: datetime, sandbox: str = ""
+) -> PresenceCode:
     expires = at.timestamp() + seconds
     for _draw in range(DRAWS):
         nonce = secrets.token_hex(16)
@@ -189,6 +212,7 @@ def _issue(kind: str, member_id: UUID, *, seconds: int, least: int, at: datetime
             expires,
             seconds + MINUTE,
             least,
+            sandbox,
         ]
         with _redis_at_hand():
             issued = cast("list[str] | None", redis_client().eval(ISSUE, 2, *keys, *arguments))
@@ -197,8 +221,10 @@ def _issue(kind: str, member_id: UUID, *, seconds: int, least: int, at: datetime
     raise PresenceUnavailable(_("Member codes do not work for the moment."))
 
 
-def _look(code: str, member: str, *, till: UUID, at: datetime, receipt: str | None, field: str) -> str:
-    """Return the member of the code; `member`, when not empty, is who it must be."""
+def _look(
+    code: str, member: str, *, till: UUID, at: datetime, receipt: str | None, field: str, sandbox: str = ""
+) -> str:
+    """Return the member of the code; `member`, when not empty, is who it must be, else one of the sandbox."""
     subject = keyed_hash(str(till))
     keys = [_code_key(_digits(code)), f"presence:wrong:{subject}", f"presence:locked:{subject}"]
     arguments = [
@@ -208,6 +234,7 @@ def _look(code: str, member: str, *, till: UUID, at: datetime, receipt: str | No
         settings.PRESENCE_TRIES,
         settings.PRESENCE_WINDOW_SECONDS,
         settings.PRESENCE_LOCK_SECONDS,
+        sandbox,
     ]
     with _redis_at_hand():
         found, locked_seconds = cast("tuple[str, int]", redis_client().eval(LOOK, 3, *keys, *arguments))

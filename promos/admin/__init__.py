@@ -1,5 +1,5 @@
-"""The staff's surface of chains, coupons, offers and quotes."""
+"""The staff's surface of chains, coupons, offers, quotes and keys."""
 
-from . import campaigns, chains, coupons, offers, quotes
+from . import campaigns, chains, coupons, keys, offers, quotes
 
-__all__ = ["campaigns", "chains", "coupons", "offers", "quotes"]
+__all__ = ["campaigns", "chains", "coupons", "keys", "offers", "quotes"]

@@ -49,7 +49,7 @@ def record_batch(rows: list[Any], *, business: Business, till: UUID, at: datetim
         except ValidationError as error:
             results[index] = _rejected(index, "invalid", summary(field_errors_of(error)))
 
-    members = _members(read.values())
+    members = _members(read.values(), business)
     requests: dict[int, PurchaseRequest | RefundRequest] = {}
     for index, row in read.items():
         try:
@@ -69,11 +69,12 @@ def _read_row(row: Any) -> Row:
     return {"kind": Transaction.Kind.PURCHASE, **validated(body, row)}
 
 
-def _members(rows: Iterable[Row]) -> dict[str, UUID]:
+def _members(rows: Iterable[Row], business: Business) -> dict[str, UUID]:
     named = [row["member"] for row in rows if "member" in row]
     return active_members(
         phones={member["phone"] for member in named if "phone" in member},
         cards={member["card"] for member in named if "card" in member},
+        business=business,
     )
 
 

@@ -84,9 +84,10 @@ class ReceiptRefundsView(TillView):
     def post(self, request: Request) -> Response:
         asked: dict[str, Any] = validated(ReceiptRefundIn, request.data)
         reference = asked.pop("member", None)
+        business = request.auth.business
         refund = RefundRequest(
-            business=request.auth.business,
-            member_id=find_member_id(**reference) if reference else None,
+            business=business,
+            member_id=find_member_id(**reference, business=business) if reference else None,
             source=Transaction.Source.API,
             **asked,
         )

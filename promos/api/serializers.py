@@ -28,7 +28,7 @@ class MemberContact(StrictSerializer):
 
     def validate_phone(self, text: str) -> str:
         try:
-            return normalise_phone(text)
+            return normalise_phone(text, sandbox=True)
         except InvalidPhone as error:
             raise ValidationError(error.detail, code=error.code) from None
 
@@ -360,6 +360,7 @@ class PresenceCodeIn(StrictSerializer):
 
 class PresenceCodeSentOut(serializers.Serializer[Any]):
     expires_in = serializers.IntegerField(help_text="Seconds the code lives.")
+    code = serializers.CharField(required=False, help_text="Of a sandbox's member, to a test key only.")
 
 
 class MemberOut(serializers.Serializer[Any]):

@@ -22,7 +22,7 @@ from loyalty.errors import (
 )
 from loyalty.models import ApiKey, Transaction
 from loyalty.selectors import find_member, find_member_id, wallet
-from loyalty.services.presence import member_of_code, receipt_name, send_code_if_known
+from loyalty.services.presence import member_of_code, receipt_name, sandbox_code, send_code_if_known
 from promos.api.batch import read_batch, record_batch
 from promos.api.serializers import (
     BatchIn,
@@ -85,14 +85,15 @@ class TillView(ApiView):
         external_id  of the purchase; once that is recorded its member stands, since the code of a
                      late repeat has long run out
         """
+        business = self.request.auth.business
         if "code" not in reference:
-            return find_member_id(**reference)
+            return find_member_id(**reference, business=business)
         recorded = self.own_transactions().filter(external_id=external_id).first() if external_id else None
         if recorded:
             return recorded.member_id
         key, at = self.request.auth, timezone.now()
         receipt = receipt_name(key.business_id, external_id) if external_id else None
-        return member_of_code(reference["code"], till=key.pk, at=at, receipt=receipt)
+        return member_of_code(reference["code"], till=key.pk, at=at, receipt=receipt, business=business)
 
     def purchase_asked(self, given: dict[str, Any]) -> PurchaseRequest:
         """Return the purchase that a validated BillIn describes; a quote fills in what is left out."""
@@ -242,8 +243,9 @@ class MemberLookupView(TillView):
         auth=TILL,
     )
     def get(self, request: Request) -> Response:
-        member = find_member(member_id=self.member_named(validated(MemberRef, self.given(request))))
         business, at = request.auth.business, timezone.now()
+        member_id = self.member_named(validated(MemberRef, self.given(request)))
+        member = find_member(member_id=member_id, business=business)
         member.available = wallet(member.pk, at=at).available
         own_cap = business.redemption_cap_percent
         caps = [member.status_tier.redemption_cap_percent, *([] if own_cap is None else [own_cap])]
@@ -259,7 +261,10 @@ class MemberPresenceCodeView(TillView):
     @describe(
         operation_id="send_presence_code",
         summary="Send a code to the phone of a member who cannot show one",
-        description="The member tells the cashier its digits. The answer is the same for an unknown member.",
+        description=(
+            "The member tells the cashier its digits. The answer is the same for an unknown member. "
+            "For a test key nothing is sent: the answer itself carries the code."
+        ),
         request=PresenceCodeIn,
         example={"member": {"phone": "+79000000010"}},
         answers={202: PresenceCodeSentOut},
@@ -267,7 +272,11 @@ class MemberPresenceCodeView(TillView):
         auth=TILL,
     )
     def post(self, request: Request) -> Response:
-        asked = validated(PresenceCodeIn, request.data)
-        send_code_if_known(**asked["member"], till=request.auth.pk, at=timezone.now())
-        answer = {"expires_in": settings.OTP_LIFETIME_SECONDS}
+        asked, at = validated(PresenceCodeIn, request.data), timezone.now()
+        answer: dict[str, Any] = {"expires_in": settings.OTP_LIFETIME_SECONDS}
+        if (business := request.auth.business).is_sandbox:
+            if shown := sandbox_code(**asked["member"], business=business, at=at):
+                answer = {"expires_in": shown.seconds_left(at), "code": shown.code}
+        else:
+            send_code_if_known(**asked["member"], till=request.auth.pk, at=at)
         return Response(answer, status=status.HTTP_202_ACCEPTED)

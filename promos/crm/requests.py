@@ -34,7 +34,9 @@ def requests_of(events: Sequence[Event], business: Business) -> list[Request | S
     """Return for each event the request to record, or why there is none. Three queries at most."""
     told = [event for event in events if isinstance(event, Told)]
     members = active_members(
-        phones={each.phone for each in told if each.phone}, cards={each.card for each in told if each.card}
+        phones={each.phone for each in told if each.phone},
+        cards={each.card for each in told if each.card},
+        business=business,
     )
     cancels = _Cancels([each for each in told if each.kind == "cancel"], told, business)
     found: list[Request | Settled] = []

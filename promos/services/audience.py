@@ -5,7 +5,7 @@ from typing import Any
 
 from promos.models import CouponCampaign
 
-IS_MEMBER = "u.is_active AND u.anonymised_at IS NULL"
+IS_MEMBER = "u.is_active AND u.anonymised_at IS NULL AND NOT u.is_sandbox"
 OF_TIERS = "u.status_tier IN (SELECT id FROM status_tiers WHERE level = ANY(%s::int[]))"
 OF_SEGMENTS = "u.id IN (SELECT user_id FROM member_segments WHERE segment = ANY(%s::text[]))"
 BUYS = "t.user_id = u.id AND t.business_id = %s AND t.kind = 'purchase'"

@@ -170,13 +170,13 @@ def _deliver(event: WebhookEvent, endpoint: WebhookEndpoint, *, at: datetime) ->
 
 
 def _lock(business_id: UUID) -> Business:
-    return Business.objects.select_for_update(no_key=True).get(pk=business_id)
+    return Business.with_sandboxes.select_for_update(no_key=True).get(pk=business_id)
 
 
 def _note(business: Business) -> None:
     """Keep on the business's row whether anybody is to be told."""
     has = WebhookEndpoint.objects.filter(business=business).exists()
-    Business.objects.filter(pk=business.pk).exclude(has_webhooks=has).update(has_webhooks=has)
+    Business.with_sandboxes.filter(pk=business.pk).exclude(has_webhooks=has).update(has_webhooks=has)
 
 
 def _checked_url(url: str) -> str:

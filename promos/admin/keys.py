@@ -12,10 +12,16 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from loyalty.models import ApiKey
+from loyalty.selectors import members_of
 from loyalty.services.api_keys import DEFAULT_SCOPES, create_api_key, revoke_api_key
+from promos.services.sandbox import create_test_key
 from svoykrug.admin import OWNERS, ScopedAdmin
 
 
@@ -26,6 +32,15 @@ class ApiKeyForm(forms.ModelForm):
         widget=UnfoldAdminTextInputWidget,
         help_text=_("For example: till at the door."),
     )
+    test = forms.BooleanField(
+        label=_("For tests"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text=_(
+            "The key acts on a sandbox: a copy of the business with members of its own. Nothing it does "
+            "reaches real members, bonuses, settlement, messages or reports."
+        ),
+    )
     scopes = forms.MultipleChoiceField(
         label=_("Allowed to"),
         choices=ApiKey.Scope,
@@ -35,7 +50,7 @@ class ApiKeyForm(forms.ModelForm):
 
     class Meta:
         model = ApiKey
-        fields = ("business", "label", "scopes")
+        fields = ("business", "label", "test", "scopes")
 
 
 @admin.register(ApiKey)
@@ -43,13 +58,13 @@ class ApiKeyAdmin(ScopedAdmin):
     view_roles = add_roles = revoke_roles = OWNERS
     programme_may = frozenset({"view", "add", "revoke"})
     meaning = _("What a till or a CRM calls us with. One key for each till: then one can be revoked alone.")
-    list_display = ("label", "prefix", "business", "scope_words", "last_used_at", "revoked_at")
+    list_display = ("label", "prefix", "business", "is_live", "scope_words", "last_used_at", "revoked_at")
     list_select_related = ("business",)
     ordering = ("-id",)
     actions_detail = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.list_display if obj else ("business", "label", "scopes")
+        return self.list_display if obj else ("business", "label", "test", "scopes")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.list_display if obj else ()
@@ -67,7 +82,12 @@ class ApiKeyAdmin(ScopedAdmin):
         return super().render_change_form(request, context, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        key, secret = create_api_key(business=obj.business, scopes=obj.scopes, label=obj.label)
+        given = {"business": obj.business, "scopes": obj.scopes, "label": obj.label}
+        if form.cleaned_data["test"]:
+            key, secret = create_test_key(**given, at=timezone.now())
+        else:
+            key, secret = create_api_key(**given)
+        obj.sandbox = key.sandbox
         obj.pk, obj.prefix, obj._state.adding = key.pk, key.prefix, False
         # Only for this response: neither the database nor the session ever holds it.
         request.new_api_key = secret
@@ -80,6 +100,9 @@ class ApiKeyAdmin(ScopedAdmin):
             "opts": self.model._meta,
             "title": gettext("The key is ready"),
             "secret": request.new_api_key,
+            "members": members_of(obj.sandbox).select_related("status_tier").order_by("phone")
+            if obj.sandbox
+            else (),
             "back": reverse("admin:loyalty_apikey_changelist"),
         }
         response = TemplateResponse(request, "admin/api_key_created.html", context)
@@ -108,6 +131,10 @@ class ApiKeyAdmin(ScopedAdmin):
             button=gettext("Revoke"),
             deed=deed,
         )
+
+    @admin.display(description=_("live"), boolean=True, ordering="sandbox")
+    def is_live(self, key: ApiKey) -> bool:
+        return key.sandbox_id is None
 
     @admin.display(description=_("allowed to"))
     def scope_words(self, key: ApiKey) -> str:
