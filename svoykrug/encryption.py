@@ -9,7 +9,7 @@ import hashlib
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
-__all__ = ["InvalidToken", "decrypt", "encrypt", "encrypt_anew"]
+__all__ = ["InvalidToken", "decrypt", "encrypt", "encrypt_anew", "is_of_first_key"]
 
 
 def encrypt(secret: str) -> bytes:
@@ -27,6 +27,18 @@ def encrypt_anew(stored: bytes | memoryview) -> bytes:
     return _keys().rotate(bytes(stored))
 
 
+def is_of_first_key(stored: bytes | memoryview) -> bool:
+    """Return whether the first of `ENCRYPTION_KEYS` alone reads it."""
+    try:
+        _fernet(settings.ENCRYPTION_KEYS[0]).decrypt(bytes(stored))
+    except InvalidToken:
+        return False
+    return True
+
+
 def _keys() -> MultiFernet:
-    digests = (hashlib.sha256(key.encode()).digest() for key in settings.ENCRYPTION_KEYS)
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
+    return MultiFernet([_fernet(key) for key in settings.ENCRYPTION_KEYS])
+
+
+def _fernet(key: str) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()))

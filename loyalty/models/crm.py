@@ -5,7 +5,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from svoykrug.db.audit import audited
-from svoykrug.db.models import ChangingRecord, Index
+from svoykrug.db.models import ChangingRecord, EncryptedField, Index
 
 
 class CrmIntegration(ChangingRecord):
@@ -29,12 +29,12 @@ class CrmIntegration(ChangingRecord):
     )
     provider = models.CharField(_("provider"), max_length=40)
     base_url = models.URLField(_("address"), blank=True)
-    secret = models.BinaryField(_("secret, encrypted"), null=True, blank=True, editable=False)
-    old_secret = models.BinaryField(null=True, editable=False)
+    secret = EncryptedField(_("secret, encrypted"), null=True, blank=True, editable=False)
+    old_secret = EncryptedField(null=True, editable=False)
     old_secret_until = models.DateTimeField(null=True, editable=False)
     mapping = models.JSONField(_("mapping"), default=dict, blank=True)
     polling = models.JSONField(_("how to ask"), default=dict, blank=True)
-    token = models.BinaryField(null=True, editable=False)
+    token = EncryptedField(null=True, editable=False)
     cursor = models.JSONField(default=dict, editable=False)
     next_poll_at = models.DateTimeField(_("next question"), null=True, editable=False)
     failures = models.PositiveSmallIntegerField(default=0, editable=False)

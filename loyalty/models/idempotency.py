@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from svoykrug.db.models import Index, Record
+from svoykrug.db.models import EncryptedField, Index, Record
 
 
 class KeptAnswer(Record):
@@ -20,7 +20,7 @@ class KeptAnswer(Record):
     fields = models.JSONField()
     status = models.PositiveSmallIntegerField()
     headers = models.JSONField(default=dict)
-    answer = models.BinaryField()
+    answer = EncryptedField()
 
     class Meta:
         db_table = "idempotency_keys"

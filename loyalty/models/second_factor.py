@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from svoykrug.db.audit import audited
-from svoykrug.db.models import ChangingRecord
+from svoykrug.db.models import ChangingRecord, EncryptedField
 
 
 class SecondFactor(ChangingRecord):
@@ -20,7 +20,7 @@ class SecondFactor(ChangingRecord):
     member = models.ForeignKey(
         "Member", models.CASCADE, db_column="user_id", db_index=False, related_name="second_factors"
     )
-    secret = models.BinaryField()
+    secret = EncryptedField()
     last_step = models.BigIntegerField(default=0)
     recovery_codes = ArrayField(models.CharField(max_length=64), default=list, blank=True)
 

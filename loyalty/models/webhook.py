@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from svoykrug.db.audit import audited
-from svoykrug.db.models import ChangingRecord, Index, Record
+from svoykrug.db.models import ChangingRecord, EncryptedField, Index, Record
 from svoykrug.db.triggers import Refuse, no_truncate
 
 
@@ -70,8 +70,8 @@ class WebhookEndpoint(ChangingRecord):
     events = ArrayField(
         models.CharField(max_length=32, choices=WebhookEvent.Type), verbose_name=_("events"), default=list
     )
-    secret = models.BinaryField(editable=False)
-    old_secret = models.BinaryField(null=True, editable=False)
+    secret = EncryptedField(editable=False)
+    old_secret = EncryptedField(null=True, editable=False)
     old_secret_until = models.DateTimeField(null=True, editable=False)
     status = models.CharField(
         _("status"), max_length=7, choices=Status, default=Status.ACTIVE, editable=False

@@ -11,6 +11,7 @@ from svoykrug.db.triggers import append_only
 
 __all__ = [
     "ChangingRecord",
+    "EncryptedField",
     "Index",
     "MoneyField",
     "Record",
@@ -27,6 +28,14 @@ class MoneyField(models.DecimalField):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["max_digits"], kwargs["decimal_places"] = 14, 2
         super().__init__(*args, **kwargs)
+
+
+class EncryptedField(models.BinaryField):
+    """What `svoykrug.encryption.encrypt` returned; `manage.py rotate_secrets` finds it by this class."""
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.BinaryField", args, kwargs
 
 
 class Index(models.Index):
