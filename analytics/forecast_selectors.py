@@ -31,10 +31,14 @@ WHICH = {First.VALUE: "1", First.SLIPPING: f"purchase_days > 1 AND return_chance
 
 @dataclass(frozen=True)
 class Step:
-    """Customers whose chance of return is `number` to `number` + 1 tenths, and what all of them will do."""
+    """Customers whose chance of return is `number` to `number` + 1 tenths, and what all of them will do.
+
+    expected_back  how many of them will buy at least once
+    """
 
     number: int
     members: int
+    expected_back: float
     expected_purchases: float
     expected_rub: Decimal
 

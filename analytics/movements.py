@@ -9,8 +9,19 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from analytics.clickhouse.queries import ask, local_days, read_query
+from analytics.clickhouse.queries import (
+    ask,
+    local_days,
+    milliseconds,
+    read_query,
+    rfm_params,
+    rfm_scores,
+)
+from analytics.models import RfmRun
 from promos.segments import Segment
+
+# What tells one day's RFM from another's.
+MOVED = ("snapshot_date", "from", "to")
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,39 @@ def segment_moves(*, earlier: date, later: date) -> tuple[SegmentMove, ...]:
     params = {"earlier": earlier.isoformat(), "later": later.isoformat()}
     rows = ask(read_query("segment_moves"), params, business_ids=None)
     return tuple(SegmentMove(_segment(before), _segment(after), members) for before, after, members in rows)
+
+
+def segment_moves_now(
+    business_ids: Collection[UUID], *, earlier: date, later: date
+) -> tuple[SegmentMove, ...]:
+    """Return who moved where between two days by purchases at businesses alone, scored now.
+
+    Each day takes the purchases of the 365 local days before it, so both lie within the last year.
+    """
+    params = rfm_params(later, business_ids)
+    before = rfm_params(earlier, business_ids)
+    params |= {f"{name}_earlier": before[name] for name in MOVED}
+    scores = rfm_scores()
+    scores_before = scores
+    for name in MOVED:
+        scores_before = scores_before.replace(f"%({name})s", f"%({name}_earlier)s")
+    query = read_query("segment_moves_now", rfm_earlier=scores_before, rfm_later=scores)
+    rows = ask(query, params, business_ids=business_ids)
+    return tuple(SegmentMove(_segment(before), _segment(after), members) for before, after, members in rows)
+
+
+def segment_history(runs: Collection[RfmRun]) -> dict[date, dict[Segment, int]]:
+    """Return how many members of the programme were in each segment, snapshot by snapshot.
+
+    runs  one a day, one or more; days whose snapshot is no longer kept are left out
+    """
+    pictures = tuple((run.snapshot_date.isoformat(), milliseconds(run.calculated_at)) for run in runs)
+    history: dict[date, dict[Segment, int]] = {}
+    for day, segment, members in ask(
+        read_query("segment_history"), {"pictures": pictures}, business_ids=None
+    ):  # fmt: skip
+        history.setdefault(day, {})[Segment(segment)] = members
+    return history
 
 
 def cohorts(business_ids: Collection[UUID] | None, *, start: date, end: date) -> tuple[CohortCell, ...]:

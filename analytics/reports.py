@@ -1,27 +1,27 @@
 """Reports of the admin: who the customers are (RFM), and whom partners bring to each other (win-win)."""
 
-from collections.abc import Callable, Collection
-from functools import wraps
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.translation import gettext
-from django_celery_beat.models import PeriodicTask
 
+from analytics.bonus_pages import breakage_page, liability_page
 from analytics.comparison import FEWEST_PER_ARM
-from analytics.errors import ClickHouseUnavailable
+from analytics.forecast_pages import forecast_page
+from analytics.movement_pages import cohorts_page, segments_page
 from analytics.periods import CHOICES, Period, chosen_period
 from analytics.pipeline_report import pipeline_report
+from analytics.report_page import report
 from analytics.rfm_report import champions, found_member, member_lines, rfm_grid, segment_choices
+from analytics.schedule import nightly
 from analytics.selectors import (
     FEWEST_BUYERS,
-    freshness,
     rfm_cuts,
     rfm_map,
     rfm_rows,
@@ -33,16 +33,20 @@ from loyalty.models import Business
 from promos.demo.sample import is_demo
 from promos.segments import Segment
 from promos.selectors import chains_between, left_out, with_results
-from svoykrug.admin import Scope, staff_scope
+from svoykrug.admin import Scope
 
 PAGE = 50
-Report = Callable[..., dict[str, Any]]
 
 
 def report_urls() -> list[URLPattern]:
     """Return the addresses of the reports, to be mounted under the admin's own."""
     return [
         path("reports/rfm/", admin.site.admin_view(rfm), name="reports_rfm"),
+        path("reports/returns/", admin.site.admin_view(forecast_page), name="reports_forecast"),
+        path("reports/cohorts/", admin.site.admin_view(cohorts_page), name="reports_cohorts"),
+        path("reports/segments/", admin.site.admin_view(segments_page), name="reports_segments"),
+        path("reports/liability/", admin.site.admin_view(liability_page), name="reports_liability"),
+        path("reports/breakage/", admin.site.admin_view(breakage_page), name="reports_breakage"),
         path("reports/win-win/", admin.site.admin_view(win_win), name="reports_win_win"),
         path(
             "reports/win-win/<uuid:source_id>/<uuid:target_id>/",
@@ -51,28 +55,6 @@ def report_urls() -> list[URLPattern]:
         ),
         path("reports/freshness/", admin.site.admin_view(fresh), name="reports_freshness"),
     ]
-
-
-def report(template: str) -> Callable[[Report], Callable[..., HttpResponse]]:
-    """Make a page of a function that returns its context: refuses cashiers, bears ClickHouse being away."""
-
-    def decorate(build: Report) -> Callable[..., HttpResponse]:
-        @wraps(build)
-        def view(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-            scope = staff_scope(request.user)
-            if not scope.reports:
-                raise PermissionDenied
-            context = {**admin.site.each_context(request), "scope": scope, "as_of": freshness().as_of}
-            try:
-                context |= build(request, scope, **kwargs)
-            except ClickHouseUnavailable:
-                context["title"] = gettext("Reports are resting")
-                return TemplateResponse(request, "admin/reports/unavailable.html", context, status=503)
-            return TemplateResponse(request, f"admin/reports/{template}.html", context)
-
-        return view
-
-    return decorate
 
 
 @report("freshness")
@@ -99,7 +81,7 @@ def rfm(request: HttpRequest, scope: Scope) -> dict[str, Any]:
         "fewest_buyers": FEWEST_BUYERS,
     }
     if picture.snapshot_date is None:
-        return {**context, "nightly": _nightly("calculate_rfm_snapshots")}
+        return {**context, "nightly": nightly("calculate_rfm_snapshots")}
     if not picture.cells:
         return context
     page = rfm_rows(businesses, segment=segment, limit=PAGE, offset=PAGE * (page_number - 1))
@@ -117,15 +99,6 @@ def rfm(request: HttpRequest, scope: Scope) -> dict[str, Any]:
     if scope.is_programme and (sought := request.GET.get("q", "").strip()):
         context |= {"sought": sought, "found": found_member(sought)}
     return context
-
-
-def _nightly(task: str) -> str:
-    """Return when the task runs, as `02:00`; empty while it is switched off."""
-    row = PeriodicTask.objects.filter(task=task, enabled=True).select_related("crontab").first()
-    if row is None or row.crontab is None:
-        return ""
-    hour, minute = row.crontab.hour, row.crontab.minute
-    return f"{int(hour):02}:{int(minute):02}" if hour.isdigit() and minute.isdigit() else ""
 
 
 @report("win_win")

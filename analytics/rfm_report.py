@@ -6,16 +6,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.utils.translation import gettext
-
 from analytics.charts import heat
+from analytics.people import Person, contact_of, people, person
 from analytics.segments import ADVICE
 from analytics.selectors import RfmMap, RfmRow, member_segment
 from loyalty.errors import InvalidPhone, MemberNotFound
 from loyalty.models import Member
-from loyalty.phones import normalise_phone, readable_phone
+from loyalty.phones import normalise_phone
 from loyalty.selectors import find_member
-from loyalty.services.consents import may_see_person
 from loyalty.templatetags.money import percent
 from promos.segments import Segment
 
@@ -124,17 +122,8 @@ def member_lines(rows: Sequence[RfmRow], *, partners: Collection[UUID] | None) -
 
     partners  who reads: they see a member as each agreed to be known to them; None: the programme
     """
-    members = Member.objects.in_bulk([row.member_id for row in rows])
-    known = members.keys() if partners is None else may_see_person(members.keys(), *partners)
-    return [
-        _line(
-            row,
-            members.get(row.member_id),
-            in_full=row.member_id in known,
-            with_page=partners is None,
-        )
-        for row in rows
-    ]
+    known = people([row.member_id for row in rows], partners=partners)
+    return [_line(row, known[row.member_id]) for row in rows]
 
 
 def found_member(sought: str) -> dict[str, Any]:
@@ -143,12 +132,12 @@ def found_member(sought: str) -> dict[str, Any]:
     if member is None:
         return {"member": None}
     row = member_segment(member.pk)
-    line = _line(row, member, in_full=True, with_page=True) if row else None
+    line = _line(row, person(member, in_full=True, with_page=True)) if row else None
     return {
         "member": member,
         "line": line,
         "advice": ADVICE[line.segment] if line else "",
-        "contact": _contact(member, in_full=True),
+        "contact": contact_of(member, in_full=True),
     }
 
 
@@ -163,24 +152,11 @@ def _by_card_or_phone(sought: str) -> Member | None:
         return None
 
 
-def _line(row: RfmRow, member: Member | None, *, in_full: bool, with_page: bool) -> MemberLine:
-    if member is None or member.anonymised_at:
-        # The snapshot is of last night; the person may have left since.
-        name, contact = gettext("Has left the circle"), ""
-    else:
-        name = member.get_full_name() if in_full else member.first_name
-        name, contact = name or gettext("Without a name"), _contact(member, in_full=in_full)
+def _line(row: RfmRow, who: Person) -> MemberLine:
     return MemberLine(
-        name=name,
-        contact=contact,
+        name=who.name,
+        contact=who.contact,
         row=row,
         segment=Segment(row.segment),
-        member_id=row.member_id if with_page and member else None,
+        member_id=who.member_id,
     )
-
-
-def _contact(member: Member, *, in_full: bool) -> str:
-    if member.phone:
-        return readable_phone(member.phone) if in_full else member.masked_phone
-    card = member.card_number or ""
-    return card if in_full or len(card) <= 4 else f"•••• {card[-4:]}"

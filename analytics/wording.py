@@ -137,15 +137,16 @@ def _between(low: float, high: float) -> dict[str, str]:
 def _ends(low: float, high: float) -> tuple[str, str]:
     """Round to whole ones; to tenths what is below one, or both where they would read the same."""
     if round(low) == round(high):
-        return _tenths(low), _tenths(high)
+        return tenths(low), tenths(high)
     return _short(low), _short(high)
 
 
 def _short(number: float) -> str:
-    return _tenths(number) if abs(number) < 1 else grouped(_plain(number))
+    return tenths(number) if abs(number) < 1 else grouped(_plain(number))
 
 
-def _tenths(number: float) -> str:
+def tenths(number: float) -> str:
+    """Return `1`, or `1,2` where there is something after the point."""
     # `grouped` writes kopecks, of which the second digit says nothing here.
     text = grouped(Decimal(round(10 * number)) / 10)
     return text.removesuffix("0") if get_format("DECIMAL_SEPARATOR") in text else text

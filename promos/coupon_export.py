@@ -1,6 +1,5 @@
 """Coupons as a file for spreadsheets: their members by first name and masked phone only."""
 
-import csv
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -14,37 +13,24 @@ from django.utils.translation import gettext
 from promos.coupon_wording import benefit_words, last_moment, source_words, state_words
 from promos.models import Coupon
 from promos.selectors import with_story
+from svoykrug.spreadsheets import csv_answer
 
 ROWS_AT_ONCE = 2000
-# By these a spreadsheet knows a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-class _Echo:
-    """A file that returns what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
 
 
 def export_coupons(coupons: QuerySet[Coupon], *, file_name: str, at: datetime) -> StreamingHttpResponse:
     """Answer with the coupons as CSV, row by row, however many."""
-    response = StreamingHttpResponse(_lines(coupons, at), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{file_name}.csv"'
-    response["Cache-Control"] = "no-store"
-    return response
+    return csv_answer(_rows(coupons, at), file_name=file_name)
 
 
-def _lines(coupons: QuerySet[Coupon], at: datetime) -> Iterator[str]:
-    # Semicolons and the mark of UTF-8 are what spreadsheets of this country open without questions.
-    writer = csv.writer(_Echo(), delimiter=";")
-    yield "\ufeff" + writer.writerow([capfirst(name) for name in _names()])
+def _rows(coupons: QuerySet[Coupon], at: datetime) -> Iterator[list[str]]:
+    yield [capfirst(name) for name in _names()]
     rows = with_story(coupons).select_related("member").order_by("-pk")
     benefits: dict[Any, str] = {}  # Of a hundred thousand coupons most give the same.
     for coupon in rows.iterator(chunk_size=ROWS_AT_ONCE):
         given = (coupon.benefit, coupon.benefit_value, coupon.benefit_text)
         benefit = benefits.get(given) or benefits.setdefault(given, benefit_words(coupon)[2])
-        yield writer.writerow([_harmless(text) for text in _row(coupon, benefit, at)])
+        yield _row(coupon, benefit, at)
 
 
 def _names() -> list[str]:
@@ -76,8 +62,3 @@ def _row(coupon: Coupon, benefit: str, at: datetime) -> list[str]:
 
 def _moment(at: datetime) -> str:
     return f"{timezone.localtime(at):%Y-%m-%d %H:%M}"
-
-
-def _harmless(text: str) -> str:
-    """Keep a spreadsheet from taking a name for a formula; a masked phone begins with a plus."""
-    return f"'{text}" if text.startswith(FORMULA) and not text.startswith("+7 ") else text

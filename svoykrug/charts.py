@@ -1,6 +1,6 @@
-"""Geometry of the admin's bar charts as plain values; templates only draw them."""
+"""Geometry of the admin's charts as plain values; templates only draw them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -58,3 +58,48 @@ def draw_bars(values: Iterable[tuple[str, Decimal, bool]]) -> BarChart:
         )
     complete = [bar for bar in bars if bar.whole and bar.value > 0]
     return BarChart(tuple(bars), top, max(complete, key=lambda bar: bar.value, default=None))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line in a picture 100 by 100: `points` as SVG writes them, `last` where its name may stand."""
+
+    label: str
+    values: tuple[Decimal, ...]
+    points: str
+    last: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Lines over the same places, from zero to `top`."""
+
+    lines: tuple[Line, ...]
+    top: Decimal
+    places: tuple[str, ...]
+
+    @property
+    def is_worth_drawing(self) -> bool:
+        return len(self.places) >= FEWEST_POINTS and self.top > 0
+
+
+def draw_lines(
+    series: Iterable[tuple[str, Sequence[Decimal]]], places: Sequence[str], *, top: Decimal | None = None
+) -> LineChart:
+    """Return a line for each (label, values), a value for each of the places from the first on.
+
+    top  what the upper edge stands for; the largest value if not given
+    """
+    rows = [(label, tuple(values)) for label, values in series]
+    if top is None:
+        top = max((value for _, values in rows for value in values), default=Decimal(0))
+    step = 100 / max(len(places) - 1, 1)
+    lines = []
+    for label, values in rows:
+        spots = [
+            (round(place * step, 2), round(100 - float(value / top) * 100, 2) if top else 100.0)
+            for place, value in enumerate(values)
+        ]
+        points = " ".join(f"{x:.2f},{y:.2f}" for x, y in spots)
+        lines.append(Line(label, values, points, spots[-1] if spots else (0.0, 100.0)))
+    return LineChart(tuple(lines), top, tuple(places))

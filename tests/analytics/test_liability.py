@@ -85,6 +85,11 @@ def test_breakage_adds_up_month_by_month(lots):
     assert (nothing, nothing.expired_percent) == (Breakage(D("0.00"), ()), None)
 
 
+def test_breakage_leaves_out_lots_of_which_only_the_end_lies_in_the_span(lots):
+    """The shop's lots were given in months 0 and 1; afterwards there are a restoration and an expiry."""
+    assert breakage([SHOP], start=day(2, 1).date(), end=day(5, 1).date()) == Breakage(D("0.00"), ())
+
+
 def test_liability_equals_what_is_left_in_the_ledgers_lots(clickhouse):
     member, issuer = MemberFactory(), BusinessFactory()
     honouring = BusinessFactory(can_accrue=False, requires_presence_code=False)

@@ -158,6 +158,18 @@ def test_no_page_of_ours_carries_a_word_of_theirs(clients, own, other, person):
         assert other.rows[Member].phone not in body, path
 
 
+REPORTS = ("rfm", "forecast", "cohorts", "segments", "liability", "breakage", "win_win")
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_reports_open_to_who_may_see_money_and_carry_no_word_of_others(clickhouse, clients, other, person):
+    expected = {"programme": 200, "owner": 200, "anonymous": 302}.get(person, 403)
+    for name in REPORTS:
+        response = clients[person].get(reverse(f"admin:reports_{name}"))
+        assert response.status_code == expected, name
+        assert CANARY not in response.content.decode(), name
+
+
 @pytest.mark.parametrize("lookup", [
     "phone__startswith=%2B79", "last_name__startswith=o", "email__contains=%40", "birth_date__year=1980",
     "password__startswith=p",

@@ -2,6 +2,7 @@
 SELECT
     least(toUInt8(floor(return_chance * 10)), 9) AS step,
     count(),
+    sum(return_chance),
     sum(expected_purchases),
     sum(expected_value)
 FROM customer_forecasts FINAL

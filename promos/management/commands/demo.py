@@ -24,6 +24,8 @@ from promos.imports.loader import import_file
 SEED = 20091201
 # What carries the purchases on to the owners' pages, in order.
 ANALYTICS = ("sync_clickhouse", "rfm", "forecast", "aggregate_cross_promo")
+# Nights whose snapshots the owners' pages follow the segments through; tonight's is the last.
+NIGHTS = range(330, -1, -30)
 
 
 class Command(BaseCommand):
@@ -112,12 +114,19 @@ class Command(BaseCommand):
             if name not in known:
                 continue
             try:
-                call_command(name, stdout=self.stdout, stderr=self.stderr)
+                for options in self._turns(name):
+                    call_command(name, *options, stdout=self.stdout, stderr=self.stderr)
             except CommandError as error:
                 # ClickHouse adds a trace of its own; the first line says what is wrong.
                 why = str(error).split("\n")[0]
                 self.stderr.write(f"{name}: {why} The purchases are loaded; run the command again later.")
                 return
+
+    def _turns(self, name: str) -> list[list[str]]:
+        if name != "rfm":
+            return [[]]
+        today = timezone.localdate()
+        return [["--date", (today - timedelta(days=days)).isoformat()] for days in NIGHTS]
 
     def _print_logins(self) -> None:
         for login in coalition.LOGINS:
