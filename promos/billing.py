@@ -10,7 +10,7 @@ from typing import Any
 
 from promos.models import Benefit
 from promos.offers.rules import DISCOUNT_FIXED, DISCOUNT_PERCENT, MULTIPLIER, Effect
-from promos.offers.stacking import Part, combine
+from promos.offers.stacking import Cover, Part, combine
 from svoykrug.money import KOPECK, ZERO, allocate, percent_of, round_half_up
 
 NO_EFFECT = Effect("")
@@ -41,6 +41,7 @@ class Bill:
     cap_percent      share of the bill payable by bonuses; 0 where the business takes none
     redeem           bonuses the member spends
     offers           effects of those that apply
+    covers           the lines that each of them is for; empty if each is for the whole bill
     accrual_cap_percent  of the earn base, the most that all bonuses may come to; 0 where the business
                      gives none; None of purchases recorded before there was one
     """
@@ -53,6 +54,7 @@ class Bill:
     lines: tuple[Line, ...] = ()
     earns: bool = True
     offers: tuple[Effect, ...] = ()
+    covers: tuple[Cover, ...] = ()
     accrual_cap_percent: Decimal | None = None
 
 
@@ -99,17 +101,22 @@ def settle(bill: Bill) -> Settled:
 
     Earn base = amount − discounts − bonuses spent − lines that earn nothing, never below 0; tier
     percent, multipliers, percents, fixed sums, the cap, then the one rounding. Discounts are of the
-    bill before any other, so their order does not matter.
+    bill before any other, so their order does not matter. An offer for some lines acts on these alone.
     """
-    discounts = _discounts(bill)
+    discounts, off_lines = _discounts(bill)
     discount = sum(discounts, ZERO)
     payable = bill.amount - discount
     cap = percent_of(payable, bill.cap_percent).quantize(KOPECK, ROUND_DOWN)
     not_earning = _not_earning(bill)
     earn_base = max(payable - bill.redeem - not_earning, ZERO)
-    effects = (_coupon_effect(bill.coupon), *bill.offers)
+    redeemed, bases = _line_bases(bill, off_lines)
     accrual = combine(
-        earn_base, tier_percent=bill.accrual_percent, effects=effects, cap_percent=bill.accrual_cap_percent
+        earn_base,
+        tier_percent=bill.accrual_percent,
+        effects=(_coupon_effect(bill.coupon), *bill.offers),
+        cap_percent=bill.accrual_cap_percent,
+        bases=bases,
+        covers=_covers(bill),
     )
     by_coupon, *by_offers = map(Part, accrual.parts, discounts)
     return Settled(
@@ -123,18 +130,52 @@ def settle(bill: Bill) -> Settled:
         by_coupon=by_coupon,
         by_offers=by_offers,
         cut=accrual.cut,
-        lines=_shares(bill, discount, accrual.bonuses) if bill.lines else [],
+        lines=[
+            LineShare(line.amount, *parts)
+            for line, *parts in zip(
+                bill.lines, off_lines, redeemed, allocate(accrual.bonuses, accrual.by_line), strict=True
+            )
+        ]
+        if bill.lines
+        else [],
     )
 
 
-def _discounts(bill: Bill) -> list[Decimal]:
-    """Return roubles off by the coupon and by each offer; all together never more than the bill."""
-    left, discounts = bill.amount, []
-    for percent, roubles in (_coupon_discount(bill.coupon), *map(_offer_discount, bill.offers)):
-        discount = min(round_half_up(percent_of(bill.amount, percent)) + roubles, left)
-        left -= discount
-        discounts.append(discount)
-    return discounts
+def _covers(bill: Bill) -> tuple[Cover, ...]:
+    """Return the lines of the coupon, which is for the whole bill, and of each offer."""
+    return None, *(bill.covers or (None,) * len(bill.offers))
+
+
+def _discounts(bill: Bill) -> tuple[list[Decimal], list[Decimal]]:
+    """Return roubles off by the coupon and by each offer, and all of them by line, if there are lines.
+
+    Those for some lines go first, and never take more than is left of these; then those for the whole
+    bill, together never more than is left of it, which are spread over what is left of the lines.
+    """
+    asked = list(
+        zip(_covers(bill), (_coupon_discount(bill.coupon), *map(_offer_discount, bill.offers)), strict=True)
+    )
+    discounts = [ZERO] * len(asked)
+    left = [line.amount for line in bill.lines]
+    for number, (cover, (percent, roubles)) in enumerate(asked):
+        if cover is not None:
+            amount = sum((bill.lines[line].amount for line in cover), ZERO)
+            covered = [rest if line in cover else ZERO for line, rest in enumerate(left)]
+            off = min(round_half_up(percent_of(amount, percent)) + roubles, sum(covered, ZERO))
+            left = [rest - part for rest, part in zip(left, allocate(off, covered), strict=True)]
+            discounts[number] = off
+    payable = rest_of_bill = bill.amount - sum(discounts, ZERO)
+    for number, (cover, (percent, roubles)) in enumerate(asked):
+        if cover is None:
+            off = min(round_half_up(percent_of(bill.amount, percent)) + roubles, payable)
+            payable -= off
+            discounts[number] = off
+    if not left:
+        return discounts, []
+    spread = allocate(rest_of_bill - payable, left)
+    return discounts, [
+        line.amount - rest + part for line, rest, part in zip(bill.lines, left, spread, strict=True)
+    ]
 
 
 def _coupon_discount(coupon: CouponTerms | None) -> tuple[Decimal, Decimal]:
@@ -170,19 +211,15 @@ def _not_earning(bill: Bill) -> Decimal:
     return ZERO if bill.earns else bill.amount
 
 
-def _shares(bill: Bill, discount: Decimal, accrued: Decimal) -> list[LineShare]:
-    """Split discount, spent and earned bonuses over the lines, in kopecks, by largest remainder."""
-    discounts = allocate(discount, [line.amount for line in bill.lines])
-    payable = [line.amount - off for line, off in zip(bill.lines, discounts, strict=True)]
+def _line_bases(bill: Bill, off_lines: Sequence[Decimal]) -> tuple[list[Decimal], list[Decimal]]:
+    """Return bonuses spent on each line, in kopecks, and what is left of the line to earn on."""
+    if not bill.lines:
+        return [], []
+    payable = [line.amount - off for line, off in zip(bill.lines, off_lines, strict=True)]
     redeemed = allocate(bill.redeem, payable)
-    bases = [
+    return redeemed, [
         left - spent if line.earns else ZERO
         for line, left, spent in zip(bill.lines, payable, redeemed, strict=True)
-    ]
-    earned = allocate(accrued, bases)
-    return [
-        LineShare(line.amount, *parts)
-        for line, *parts in zip(bill.lines, discounts, redeemed, earned, strict=True)
     ]
 
 

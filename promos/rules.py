@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -125,21 +125,23 @@ def trigger_refusal(
     chain: "Chain",
     *,
     amount: Decimal,
-    category: str,
+    categories: Collection[str],
     tier_level: int | None,
     at: datetime,
     zone: ZoneInfo,
 ) -> str | None:
     """Return the first condition of the chain that the purchase does not meet, or None.
 
+    categories  of the receipt's lines; of one without lines its own
     tier_level  None where it is not known yet and any will do
 
     Looks at the purchase alone; what needs the member's history is decided by the checkout.
     """
     if amount < chain.trigger_min_amount:
         return f"min_amount: {chain.trigger_min_amount} needed, {amount} given"
-    if chain.trigger_categories and category not in chain.trigger_categories:
-        return f"category: {', '.join(chain.trigger_categories)} needed, {category or 'none'} given"
+    if chain.trigger_categories and not any(name in chain.trigger_categories for name in categories):
+        given = ", ".join(name or "none" for name in dict.fromkeys(categories))
+        return f"category: {', '.join(chain.trigger_categories)} needed, {given} given"
     if chain.trigger_tiers and tier_level is not None and tier_level not in chain.trigger_tiers:
         return f"tier: {', '.join(map(str, chain.trigger_tiers))} needed, {tier_level} given"
     weekday = at.astimezone(zone).isoweekday()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.dates import WEEKDAYS_ABBR
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, ngettext
 
 from loyalty.models import Transaction
 from loyalty.templatetags.money import bonus_words, percent, rub
@@ -184,17 +184,26 @@ def _discounts(rule: dict[str, Any]) -> Iterator[Step]:
         named = rule["rule"] == "offer"
         words = {"title": rule["params"]["title"]} if named else {}
         text = gettext("Discount by the offer “%(title)s”") if named else gettext("Discount by coupon")
-        yield Step(text % words, -discount)
+        yield Step(_of_lines(text % words, rule["params"]), -discount)
+
+
+def _of_lines(words: str, params: dict[str, Any]) -> str:
+    """Add the lines of the receipt that an offer was for, where it was not for all of it."""
+    lines = params.get("lines", [])
+    if not lines:
+        return words
+    text = ngettext("%(offer)s, on line %(lines)s", "%(offer)s, on lines %(lines)s", len(lines))
+    return text % {"offer": words, "lines": ", ".join(map(str, lines))}
 
 
 def _offer_step(rule: dict[str, Any]) -> Iterator[Step]:
     params, effect = rule["params"], Decimal(rule["effect"])
     words = {"title": params["title"], "value": _plain(Decimal(params["value"]))}
     if params["kind"] == MULTIPLIER:
-        yield Step(gettext("Offer “%(title)s”: ×%(value)s") % words, effect)
+        yield Step(_of_lines(gettext("Offer “%(title)s”: ×%(value)s") % words, params), effect)
     elif params["kind"] == PERCENT:
         words["value"] = percent(Decimal(params["value"]))
-        yield Step(gettext("Offer “%(title)s”: %(value)s more") % words, effect)
+        yield Step(_of_lines(gettext("Offer “%(title)s”: %(value)s more") % words, params), effect)
     elif params["kind"] == FIXED:
         yield Step(gettext("Offer “%(title)s”") % words, effect)
     elif params["kind"] == COUPON:

@@ -9,9 +9,9 @@ from uuid import UUID
 from promos.billing import NOTHING, Bill, Settled, settle
 from svoykrug.money import ZERO
 
-from .facts import Facts, first_failing
+from .facts import Facts, covered, first_failing
 from .rules import Rule
-from .stacking import Candidate, Part, Sums, choose
+from .stacking import Candidate, Cover, Part, Sums, choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,16 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What came of one offer: it applied, or `reason` is the first condition that failed."""
+    """What came of one offer: it applied, or `reason` is the first condition that failed.
+
+    cover  the lines that it is for, if it applied
+    """
 
     offer: Offer
     usage: Usage
     reason: str | None
     part: Part = NOTHING
+    cover: Cover = None
 
     @property
     def applied(self) -> bool:
@@ -102,17 +106,24 @@ def decide(
         reason = first_failing(offer.rule, facts) or _exhausted(offer.limits, used)
         reasons[offer.id] = reason
         if reason is None:
-            candidates.append(_candidate(offer, used))
+            candidates.append(_candidate(offer, used, facts))
     if not candidates:
-        settled, parts = settle(bill), {}
+        settled, parts, covers = settle(bill), {}, {}
     else:
         choice = choose(candidates, lambda some: _sums(settle(_with(bill, some))))
         reasons |= choice.refused
         bill = _with(bill, choice.applied)
         settled = settle(bill)
         parts = {one.id: part for one, part in zip(choice.applied, settled.by_offers, strict=True)}
+        covers = {one.id: one.cover for one in choice.applied}
     looked = [
-        Looked(offer, usage.get(offer.id, NO_USAGE), reasons[offer.id], parts.get(offer.id, NOTHING))
+        Looked(
+            offer,
+            usage.get(offer.id, NO_USAGE),
+            reasons[offer.id],
+            parts.get(offer.id, NOTHING),
+            covers.get(offer.id),
+        )
         for offer in sorted(offers, key=lambda one: (-one.priority, one.created_at, one.id))
     ]
     return Decision(bill, settled, looked, facts)
@@ -131,7 +142,7 @@ def _exhausted(limits: Limits, used: Usage) -> str | None:
     return None
 
 
-def _candidate(offer: Offer, used: Usage) -> Candidate:
+def _candidate(offer: Offer, used: Usage, facts: Facts) -> Candidate:
     budget = offer.limits.total_bonuses
     return Candidate(
         offer.id,
@@ -140,11 +151,16 @@ def _candidate(offer: Offer, used: Usage) -> Candidate:
         priority=offer.priority,
         created_at=offer.created_at,
         bonuses_left=None if budget is None else budget - used.bonuses,
+        cover=covered(offer.rule.conditions, facts),
     )
 
 
 def _with(bill: Bill, candidates: Sequence[Candidate]) -> Bill:
-    return replace(bill, offers=tuple(one.effect for one in candidates))
+    return replace(
+        bill,
+        offers=tuple(one.effect for one in candidates),
+        covers=tuple(one.cover for one in candidates),
+    )
 
 
 def _sums(settled: Settled) -> Sums:

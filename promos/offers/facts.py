@@ -9,6 +9,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from .rules import Conditions, Hours, Rule
+from .stacking import Cover
 
 A_WEEK = 7
 FAR = 366
@@ -20,6 +21,7 @@ class Facts:
 
     at        when it happened, aware, in programme time
     amount    roubles before any discount; category  as the till names the purchase's
+    lines     the category of each line of the receipt; empty if it has none
     segment   of the latest snapshot; None if the member is in none
     returning the member bought here before
     attended  events to which the member came
@@ -35,6 +37,14 @@ class Facts:
     returning: bool = False
     birthday: int | None = None
     attended: frozenset[UUID] = frozenset()
+    lines: tuple[str, ...] = ()
+
+
+def covered(asked: Conditions, facts: Facts) -> Cover:
+    """Return the lines of the receipt that the categories name; None is the whole bill."""
+    if not (asked.categories and facts.lines):
+        return None
+    return frozenset(line for line, category in enumerate(facts.lines) if category in asked.categories)
 
 
 def first_failing(rule: Rule, facts: Facts) -> str | None:
@@ -56,8 +66,13 @@ def first_failing_of_bill(rule: Rule, facts: Facts) -> str | None:
         return _needed("hours", hours, f"{facts.at:%H:%M}")
     if asked.min_amount is not None and facts.amount < asked.min_amount:
         return _needed("min_amount", f"{asked.min_amount:.2f}", f"{facts.amount:.2f}")
-    if asked.categories and facts.category not in asked.categories:
-        return _needed("category", ", ".join(asked.categories), facts.category or "none")
+    if asked.categories:
+        # Of a receipt with lines its lines decide, and the offer acts on these alone: see `covered`.
+        given = dict.fromkeys(facts.lines or (facts.category,))
+        if not any(category in asked.categories for category in given):
+            return _needed(
+                "category", ", ".join(asked.categories), ", ".join(category or "none" for category in given)
+            )
     return None
 
 

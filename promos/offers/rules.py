@@ -56,7 +56,8 @@ class Conditions:
     """All of these must hold; None or empty is not asked.
 
     starts inclusive, ends exclusive · weekdays Monday is 1, of the purchase itself · min_amount
-    roubles of the bill before any discount · categories as the till names the purchase's ·
+    roubles of the bill before any discount · categories as the till names the purchase's, or those of
+    its lines: then the effect is on these lines only ·
     birthday_days before and after · attended_event came to that event
     """
 

@@ -25,7 +25,16 @@ from svoykrug.money import KOPECK, ZERO, round_half_up
 
 from .decision import Limits
 from .rules import Rule
-from .simulation_sql import IN_ORDER, LOOKED_AT, SUMMED, TOUCHED, conditions_sql, effect_sql
+from .simulation_sql import (
+    COVERED,
+    IN_ORDER,
+    LINES,
+    LOOKED_AT,
+    SUMMED,
+    TOUCHED,
+    conditions_sql,
+    effect_sql,
+)
 
 PERIODS_DAYS = (30, 90, 365)
 ROWS_AT_ONCE = 20_000
@@ -118,7 +127,15 @@ def simulate(
     }
     conditions = conditions_sql(rule.conditions, params)
     bonuses, discount, parts, counts = effect_sql(rule)
-    given = TOUCHED.format(conditions=conditions, bonuses=bonuses, discount=discount, parts=parts)
+    by_line = bool(rule.conditions.categories)
+    given = TOUCHED.format(
+        conditions=conditions,
+        bonuses=bonuses,
+        discount=discount,
+        parts=parts,
+        lines=LINES if by_line else "",
+        covered=COVERED if by_line else "",
+    )
     with atomic(), connection.cursor() as cursor:
         # A year's purchases are sorted in memory.
         cursor.execute("SET LOCAL work_mem = '64MB'")

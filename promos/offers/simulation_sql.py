@@ -17,7 +17,8 @@ TOUCHED = """
                         t.explanation #>> '{{tier,percent}}')::numeric AS percent,
                CASE WHEN t.explanation #>> '{{inputs,coupon,benefit}}' = 'multiplier'
                     THEN (t.explanation #>> '{{inputs,coupon,value}}')::numeric ELSE 1 END AS by_coupon
-        FROM transactions t
+               {covered}
+        FROM transactions t {lines}
         WHERE t.business_id = %(business)s AND t.kind = 'purchase'
           AND t.created_at >= %(since)s AND t.created_at < %(until)s
           {conditions}
@@ -27,6 +28,31 @@ TOUCHED = """
         FROM bills {parts}
     )
 """
+# Of the lines that the categories name: their roubles, and what of them, and of all, earns. Without lines
+# the whole bill is named.
+LINES = """
+    LEFT JOIN LATERAL (
+        SELECT sum(amount) FILTER (WHERE named) AS named_amount,
+               coalesce(sum(paid) FILTER (WHERE named AND earns), 0) AS named_paid,
+               coalesce(nullif(sum(paid) FILTER (WHERE earns), 0), 1) AS all_paid
+        FROM jsonb_array_elements(t.lines) WITH ORDINALITY AS receipt(line, number), LATERAL (
+            SELECT coalesce(nullif(line ->> 'category', ''), t.category) = ANY(%(categories)s) AS named,
+                   (line ->> 'amount')::numeric AS amount,
+                   (t.explanation -> 'lines' -> (number - 1)::int ->> 'amount_paid')::numeric AS paid,
+                   coalesce((t.explanation #> '{inputs,earning_lines}' ->> (number - 1)::int)::boolean, true)
+                       AS earns
+        ) AS line_of
+    ) AS by_line ON t.lines IS NOT NULL
+"""
+COVERED = """
+    , coalesce(named_amount, t.amount) AS named_amount,
+    coalesce(named_amount, t.amount - t.coupon_discount) AS named_payable,
+    coalesce(named_paid, 1) AS named_paid, coalesce(all_paid, 1) AS all_paid
+"""
+NAMED = """CASE WHEN t.lines IS NOT NULL THEN EXISTS (
+        SELECT FROM jsonb_array_elements(t.lines) AS line
+        WHERE coalesce(nullif(line ->> 'category', ''), t.category) = ANY(%(categories)s)
+    ) ELSE t.category = ANY(%(categories)s) END"""
 # Weeks and tiers with their sums, then each tier's members, then all of them.
 SUMMED = """
     , touched AS MATERIALIZED (
@@ -69,7 +95,7 @@ def conditions_sql(asked: Conditions, params: dict[str, Any]) -> str:
         parts.append("t.amount >= %(min_amount)s")
     if asked.categories:
         params["categories"] = list(asked.categories)
-        parts.append("t.category = ANY(%(categories)s)")
+        parts.append(NAMED)
     if asked.tiers:
         params["tiers"] = list(asked.tiers)
         parts.append("(t.explanation #>> '{tier,level}')::int = ANY(%(tiers)s)")
@@ -112,31 +138,40 @@ def conditions_sql(asked: Conditions, params: dict[str, Any]) -> str:
 
 def effect_sql(rule: Rule) -> tuple[str, str, str, str]:
     """Return SQL of bonuses and of discount over `bills`, what those need joined, and what is a use."""
-    kind = rule.effect.kind
+    kind, by_line = rule.effect.kind, bool(rule.conditions.categories)
     if kind == COUPON:
         return "0.00", "0.00", "", "true"
     if kind in (DISCOUNT_PERCENT, DISCOUNT_FIXED):
-        off = "round(amount * %(value)s * 0.01, 2)" if kind == DISCOUNT_PERCENT else "%(value)s::numeric"
-        # Less is paid, so the tier gives less: below zero.
+        amount = "named_amount" if by_line else "amount"
+        off = f"round({amount} * %(value)s * 0.01, 2)" if kind == DISCOUNT_PERCENT else "%(value)s::numeric"
+        # Less is paid, so the tier gives less: below zero. An offer for some lines goes before a coupon,
+        # which then takes off what is left.
         less = (
-            "least(round(greatest(base - off, 0) * percent * by_coupon * 0.01, 2) "
+            "least(round(greatest(base - least(off, payable), 0) * percent * by_coupon * 0.01, 2) "
             "- round(base * percent * by_coupon * 0.01, 2), 0)"
         )
-        return less, "off", f", LATERAL (SELECT least({off}, payable) AS off) o", "discount > 0"
+        most = "named_payable" if by_line else "payable"
+        return less, "off", f", LATERAL (SELECT least({off}, {most}) AS off) o", "discount > 0"
     alone = {
         MULTIPLIER: "by_tier * (%(value)s - 1)",
         PERCENT: "base * %(value)s * 0.01",
         FIXED: "%(value)s::numeric",
     }[kind]
-    times = "%(value)s" if kind == MULTIPLIER else "1"
-    more = "" if kind == MULTIPLIER else f" + {alone}"
-    capped = f"round(least(by_tier * by_coupon * {times}{more}, base * %(cap)s * 0.01), 2)"
+    coupon_alone, more = "by_tier * (by_coupon - 1)", alone
+    if by_line:
+        # Times what all lines pay, so that it is divided once; a fixed sum is not shared out.
+        share = "CASE WHEN named_paid > 0 THEN all_paid ELSE 0 END" if kind == FIXED else "named_paid"
+        alone, coupon_alone = f"{alone} * {share}", f"{coupon_alone} * all_paid"
+        more = f"{alone} / all_paid"
+    if kind == MULTIPLIER:
+        more = f"by_coupon * {more}"
+    capped = f"round(least(by_tier * by_coupon + {more}, base * %(cap)s * 0.01), 2)"
     # A coupon's multiplier takes its part of what both bring, by largest remainder; see `stacking.combine`.
     parts = f"""
         , LATERAL (SELECT base * percent * 0.01 AS by_tier) tier_part
         , LATERAL (SELECT greatest({capped} - round(by_tier, 2), 0) AS extra) e
         , LATERAL (SELECT CASE WHEN by_coupon = 1 THEN extra ELSE ceil(
-              extra * 100 * {alone} / nullif({alone} + by_tier * (by_coupon - 1), 0) - 0.5
+              extra * 100 * {alone} / nullif({alone} + {coupon_alone}, 0) - 0.5
           ) / 100 END AS part) p
     """
     return "part", "0.00", parts, "bonuses > 0"

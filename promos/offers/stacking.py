@@ -13,6 +13,9 @@ from svoykrug.money import ZERO, allocate, percent_of, round_half_up
 
 from .rules import COUPON, FIXED, MULTIPLIER, PERCENT, Effect
 
+# The lines that an offer is for, counted from 0; None is the whole bill.
+Cover = frozenset[int] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -29,6 +32,7 @@ class Candidate:
     priority: int
     created_at: datetime
     bonuses_left: Decimal | None = None
+    cover: Cover = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +130,14 @@ class Accrual:
 
     by_tier  what the tier alone would bring
     cut      bonuses that the cap took off
+    by_line  weights of the lines, in whose proportion the bonuses lie on them; empty without lines
     """
 
     bonuses: Decimal
     by_tier: Decimal
     parts: list[Decimal]
     cut: Decimal
+    by_line: Sequence[Decimal] = ()
 
 
 def combine(
@@ -140,14 +146,26 @@ def combine(
     tier_percent: Decimal,
     effects: Sequence[Effect],
     cap_percent: Decimal | None,
+    bases: Sequence[Decimal] = (),
+    covers: Sequence[Cover] = (),
 ) -> Accrual:
     """Return min(base × (tier % × Π multipliers + Σ percents) + Σ fixed, cap % of base), rounded once.
 
     cap_percent  None is no cap
+    bases        of the lines; in their proportion each line has its part of the earn base
+    covers       the lines of each effect; empty if each is for the whole bill
 
     What the effects give beyond the tier's own bonuses is split among them in proportion to what
     each would give alone, to the kopeck; equal remainders go to the earlier effect.
     """
+    if any(cover is not None for cover in covers):
+        return _combine_by_line(
+            earn_base,
+            tier_percent=tier_percent,
+            effects=list(zip(effects, covers, strict=True)),
+            cap_percent=cap_percent,
+            bases=bases,
+        )
     unit = percent_of(earn_base, tier_percent)
     by_tier = round_half_up(unit)
     multiplier, percents, fixed = Decimal(1), ZERO, ZERO
@@ -165,8 +183,71 @@ def combine(
         else:
             alone.append(ZERO)
     uncapped = percent_of(earn_base, tier_percent * multiplier + percents) + fixed
+    return _accrual(earn_base, by_tier, uncapped, alone, cap_percent=cap_percent, by_line=bases)
+
+
+def _combine_by_line(
+    earn_base: Decimal,
+    *,
+    tier_percent: Decimal,
+    effects: Sequence[tuple[Effect, Cover]],
+    cap_percent: Decimal | None,
+    bases: Sequence[Decimal],
+) -> Accrual:
+    """The same where an effect is for some lines: each line has multipliers and percents of its own.
+
+    Divided only once, at the end, so that nothing is rounded before.
+    """
+    everything = frozenset(range(len(bases)))
+    # Where nothing earns the earn base is zero, too.
+    whole = sum(bases) or Decimal(1)
+    multipliers, percents = [Decimal(1)] * len(bases), [ZERO] * len(bases)
+    sums, fixed, alone = [ZERO] * len(bases), ZERO, []
+    for effect, cover in effects:
+        lines = everything if cover is None else cover
+        base = sum((bases[line] for line in lines), ZERO)
+        gives = ZERO
+        if effect.kind == MULTIPLIER:
+            gives = percent_of(earn_base, tier_percent) * (effect.value - 1) * base
+            for line in lines:
+                multipliers[line] = min(multipliers[line] * effect.value, MAX_PRODUCT)
+        elif effect.kind == PERCENT:
+            gives = percent_of(earn_base, effect.value) * base
+            for line in lines:
+                percents[line] += effect.value
+        elif effect.kind == FIXED and base:
+            gives = effect.value * whole
+            fixed += effect.value
+            for line in lines:
+                sums[line] += effect.value * bases[line] / base
+        alone.append(gives)
+    weights = [
+        base * (tier_percent * times + percent)
+        for base, times, percent in zip(bases, multipliers, percents, strict=True)
+    ]
+    return _accrual(
+        earn_base,
+        round_half_up(percent_of(earn_base, tier_percent)),
+        earn_base * sum(weights) / (whole * 100) + fixed,
+        alone,
+        cap_percent=cap_percent,
+        by_line=[
+            earn_base * weight / (whole * 100) + sum_ for weight, sum_ in zip(weights, sums, strict=True)
+        ],
+    )
+
+
+def _accrual(
+    earn_base: Decimal,
+    by_tier: Decimal,
+    uncapped: Decimal,
+    alone: Sequence[Decimal],
+    *,
+    cap_percent: Decimal | None,
+    by_line: Sequence[Decimal],
+) -> Accrual:
     capped = uncapped if cap_percent is None else min(uncapped, percent_of(earn_base, cap_percent))
     bonuses = round_half_up(capped)
     extra = max(bonuses - by_tier, ZERO)
     parts = allocate(extra, alone) if extra and any(alone) else [ZERO] * len(alone)
-    return Accrual(bonuses, by_tier, parts, round_half_up(uncapped) - bonuses)
+    return Accrual(bonuses, by_tier, parts, round_half_up(uncapped) - bonuses, by_line)

@@ -166,7 +166,7 @@ class ChainState:
                     and not trigger_refusal(
                         chain,
                         amount=request.amount,
-                        category=request.category,
+                        categories=request.line_categories or (request.category,),
                         tier_level=None,
                         at=request.purchased_at or recorded_at,
                         zone=zone,

@@ -1,7 +1,8 @@
 """Why a purchase brought what it brought: stored with it, shown to member, cashier and owner.
 
 Version 2 holds the inputs, so that a stored purchase can be settled again (`replay_purchases`).
-Version 3 holds the cap too, and every offer looked at with what its conditions and limits met.
+Version 3 holds the cap too, and every offer looked at with what its conditions and limits met; of
+receipts recorded since offers look at lines, their categories (before, the purchase's alone decided).
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,6 +83,8 @@ def offer_inputs(decision: Decision) -> dict[str, Any]:
         known["birthday"] = facts.birthday
     if facts.attended:
         known["attended"] = sorted(map(str, facts.attended))
+    if facts.lines and any(one.offer.rule.conditions.categories for one in decision.looked):
+        known["lines"] = list(facts.lines)
     used = {
         str(one.offer.id): [
             one.usage.by_member, one.usage.by_member_today, one.usage.uses, str(one.usage.bonuses)
@@ -125,6 +128,7 @@ def stored_facts(explanation: dict[str, Any], *, at: datetime, amount: Decimal, 
         returning=known.get("returning", False),
         birthday=known.get("birthday"),
         attended=frozenset(map(UUID, known.get("attended", ()))),
+        lines=tuple(known.get("lines", ())),
     )
 
 
@@ -198,7 +202,10 @@ def accrual_rules(
 
 
 def offer_rules(decision: Decision, given: Mapping[UUID, Coupon]) -> list[dict[str, Any]]:
-    """Return every offer looked at, in the order of precedence."""
+    """Return every offer looked at, in the order of precedence.
+
+    `lines` are those that it is for, counted from 1, where it is not for the whole bill.
+    """
     return [
         rule(
             "offer",
@@ -211,6 +218,7 @@ def offer_rules(decision: Decision, given: Mapping[UUID, Coupon]) -> list[dict[s
             kind=one.offer.rule.effect.kind,
             value=plain(one.offer.rule.effect.value),
             discount=str(one.part.discount),
+            **({"lines": [line + 1 for line in sorted(one.cover)]} if one.cover is not None else {}),
             **({"coupon": given[one.offer.id].code} if one.offer.id in given else {}),
         )
         for one in decision.looked

@@ -249,4 +249,6 @@ class LiveOffers:
 
 
 def _facts_of_bill(request: PurchaseRequest, at: datetime) -> Facts:
-    return Facts(timezone.localtime(at), request.amount, request.category, tier=0)
+    return Facts(
+        timezone.localtime(at), request.amount, request.category, tier=0, lines=request.line_categories
+    )

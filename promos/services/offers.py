@@ -15,16 +15,25 @@ from uuid import UUID
 from django.db.transaction import atomic
 from django.utils.translation import gettext as _
 
-from loyalty.models import Business, Transaction
+from loyalty.models import Business
 from promos.errors import OfferRefused
 from promos.models import Offer, OfferVersion
 from promos.offers.rules import GIVES_BONUSES, Rule, RuleFaults, parse, to_json
+from svoykrug.db.sql import read
 
 Status = Offer.Status
 MAX_PRIORITY = 1000
 MAX_LIMIT = 2**31 - 1
 MAX_BUDGET = Decimal(10**11)
 COUNTS = ("per_member_limit", "per_member_day_limit", "total_uses_limit")
+CATEGORIES = """
+    WITH sold AS (
+        SELECT category, lines FROM transactions WHERE business_id = %s AND kind = 'purchase'
+    )
+    SELECT category FROM sold WHERE category <> ''
+    UNION SELECT line ->> 'category' FROM sold, jsonb_array_elements(lines) AS line
+    WHERE line ->> 'category' <> ''
+"""
 TERMS = ("title", "conditions", "effect", "stacking", "priority", *COUNTS, "total_bonus_limit")
 
 
@@ -48,9 +57,9 @@ class Terms:
 
 
 def known_categories(business_id: UUID) -> set[str]:
-    """Return the categories of purchases ever recorded at the business."""
-    purchases = Transaction.objects.filter(business=business_id, kind=Transaction.Kind.PURCHASE)
-    return set(purchases.exclude(category="").values_list("category", flat=True).distinct().order_by())
+    """Return the categories of purchases and of their lines ever recorded at the business."""
+    [rows] = read((CATEGORIES, [business_id]))
+    return {category for (category,) in rows}
 
 
 def check_terms(terms: Terms, *, business: Business) -> Rule:

@@ -44,6 +44,11 @@ class PurchaseRequest:
     quote_id: UUID | None = None
     source: str = "api"
 
+    @property
+    def line_categories(self) -> tuple[str, ...]:
+        """The category of each line, the purchase's where a line names none; empty without lines."""
+        return tuple(line.get("category") or self.category for line in self.lines or ())
+
 
 @dataclass(frozen=True, slots=True)
 class LineRefund:

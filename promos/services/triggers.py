@@ -196,7 +196,7 @@ class Triggers:
         reason = trigger_refusal(
             chain,
             amount=request.amount,
-            category=request.category,
+            categories=request.line_categories or (request.category,),
             tier_level=tier.level,
             at=at,
             zone=timezone.get_default_timezone(),

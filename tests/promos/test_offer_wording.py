@@ -13,10 +13,12 @@ EXPLANATION = {
 }  # fmt: skip
 
 
-def told(*, applied=True, effect="0", reason="", kind="fixed", value="5", discount="0.00", language="en"):
+def told(
+    *, applied=True, effect="0", reason="", kind="fixed", value="5", discount="0.00", language="en", **more
+):
     offer = rule(
         "offer", applied=applied, effect=D(effect), reason=reason, title="Чай", kind=kind, value=value,
-        discount=discount,
+        discount=discount, **more,
     )  # fmt: skip
     with override(language):
         return explained(EXPLANATION | {"rules": [offer]}, business="Лавка")
@@ -35,6 +37,20 @@ def test_what_an_offer_gave_is_a_step(kind, value, text):
     [step] = told(effect="50.00" if kind != "coupon" else "0", kind=kind, value=value).steps
     assert step.text.replace("\u202f", "") == text
     assert step.effect == (0 if kind == "coupon" else D("50.00"))
+
+
+@pytest.mark.parametrize(
+    ("language", "lines", "text"),
+    [
+        ("en", [2], "Offer “Чай”: ×2, on line 2"),
+        ("en", [1, 3], "Offer “Чай”: ×2, on lines 1, 3"),
+        ("ru", [2], "Акция «Чай»: ×2, на строку 2 чека"),
+        ("ru", [1, 3], "Акция «Чай»: ×2, на строки 1, 3 чека"),
+    ],
+)
+def test_an_offer_for_some_lines_names_them(language, lines, text):
+    [step] = told(effect="50.00", kind="multiplier", value="2", language=language, lines=lines).steps
+    assert step.text == text
 
 
 def test_a_discount_of_an_offer_is_told_apart_from_the_coupons():
