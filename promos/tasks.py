@@ -7,7 +7,7 @@ from celery import shared_task
 from django.db import OperationalError
 from django.utils import timezone
 
-from promos.crm import applying
+from promos.crm import applying, polling
 from promos.models import CouponCampaign
 from promos.services import campaigns, coupon_life, delayed
 
@@ -58,3 +58,17 @@ def apply_crm_messages() -> int:
 @shared_task(name="forget_old_crm_messages")
 def forget_old_crm_messages() -> int:
     return applying.forget_old_messages(at=timezone.now())
+
+
+@shared_task(name="poll_crms")
+def poll_crms() -> int:
+    """Ask each vendor that is due in a task of its own: a slow one delays nobody else."""
+    due = polling.due_integrations(at=timezone.now())
+    for integration_id in due:
+        poll_crm.apply_async([str(integration_id)], expires=CRM_RUN_SECONDS)
+    return len(due)
+
+
+@shared_task(name="poll_crm")
+def poll_crm(integration_id: str) -> int | None:
+    return polling.poll(UUID(integration_id), at=timezone.now())

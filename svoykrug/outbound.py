@@ -1,4 +1,4 @@
-"""HTTP to addresses that others have chosen, such as webhooks: never into our own network.
+"""HTTP to addresses that others have chosen, such as webhooks and CRMs: never into our own network.
 
 A name is resolved once, every address it has must be a public one, and the connection goes to that
 very address: a name that points elsewhere a moment later changes nothing. Redirects are not followed.
@@ -129,6 +129,25 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -
     Raises AddressRefused or Unreachable.
     """
     started = time.monotonic()
+    status, raw = _exchange("POST", url, body, headers, seconds=seconds, most=KEPT_OF_ANSWER)
+    text = raw.decode("utf-8", "replace").replace("\x00", "")
+    return Answer(status, text, time.monotonic() - started)
+
+
+def get(url: str, headers: Mapping[str, str], *, seconds: float, most: int) -> tuple[int, bytes]:
+    """Ask for something and return the status and the whole body, of at most so many bytes.
+
+    Raises AddressRefused or Unreachable, also for a longer answer.
+    """
+    status, raw = _exchange("GET", url, None, headers, seconds=seconds, most=most + 1)
+    if len(raw) > most:
+        raise Unreachable(_("The answer is larger than %(most)d bytes.") % {"most": most})
+    return status, raw
+
+
+def _exchange(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, seconds: float, most: int
+) -> tuple[int, bytes]:
     target = target_of(url)
     connection = _Pinned(target, timeout=seconds)
     watchdog = threading.Timer(seconds, connection.cut)
@@ -136,10 +155,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -
     try:
         path = target.url.path or "/"
         query = f"?{target.url.query}" if target.url.query else ""
-        connection.request("POST", path + query, body=body, headers=dict(headers))
+        connection.request(method, path + query, body=body, headers=dict(headers))
         response = connection.getresponse()
-        text = response.read(KEPT_OF_ANSWER).decode("utf-8", "replace").replace("\x00", "")
-        return Answer(response.status, text, time.monotonic() - started)
+        return response.status, response.read(most)
     except (OSError, http.client.HTTPException, ValueError) as error:
         if connection.was_cut or isinstance(error, TimeoutError):
             raise Unreachable(_("No answer within %(seconds)d seconds.") % {"seconds": seconds}) from error

@@ -173,8 +173,13 @@ UNFOLD: dict[str, Any] = {
                 _("Business"),
                 _table("loyalty.Business", _("Businesses"), "storefront"),
                 _table("loyalty.StaffMembership", _("Team"), "badge"),
-                _table("loyalty.ApiKey", _("API keys"), "key"),
                 _table("loyalty.ImportJob", _("Imports"), "upload_file"),
+            ),
+            _group(
+                _("Integration"),
+                _table("loyalty.ApiKey", _("API keys"), "key"),
+                _table("loyalty.CrmIntegration", _("CRM and tills"), "cable"),
+                _table("loyalty.CrmMessage", _("CRM messages"), "forum"),
             ),
             _group(
                 _("Programme"),

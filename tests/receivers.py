@@ -1,4 +1,4 @@
-"""Receivers of webhooks: small HTTP servers on loopback that answer as a test says."""
+"""Others' servers: small HTTP servers on loopback that answer as a test says."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,13 +8,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def receiver(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """Run a receiver; `answer(handler)` answers each POST, `handler.body` is what came. Yields its URL."""
+    """Run a receiver; `answer(handler)` answers each call, `handler.body` is what came. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         body = b""
 
         def do_POST(self) -> None:
             self.body = self.rfile.read(int(self.headers["Content-Length"]))
+            answer(self)
+
+        def do_GET(self) -> None:
             answer(self)
 
         def log_message(self, *_args: object) -> None:

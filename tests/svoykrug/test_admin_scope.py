@@ -23,6 +23,8 @@ from loyalty.models import (
     BonusEntry,
     BonusLot,
     Business,
+    CrmIntegration,
+    CrmMessage,
     ImportJob,
     Member,
     ParkedRefund,
@@ -50,6 +52,8 @@ TABLE: dict[type, dict[str, str]] = {
     BonusLot: {"programme": "v", "owner": "v"},
     BonusEntry: {"programme": "v", "owner": "v"},
     ApiKey: {"programme": "va", "owner": "va"},
+    CrmIntegration: {"programme": "vac", "owner": "vac"},
+    CrmMessage: {"programme": "v", "owner": "v"},
     ImportJob: {"programme": "v", "owner": "v"},
     AuditLog: {"programme": "v"},
     CrossPromoChain: {"programme": "vac", "owner": "vac"},
@@ -226,7 +230,8 @@ def test_autocomplete_answers_strangers_nothing(clients, other):
 
 
 @pytest.mark.parametrize("model", [Transaction, Coupon, StaffMembership, ParkedRefund, BonusEntry, BonusLot,
-                                   CouponCampaign, CrossPromoChain, Member, Offer, Quote, Referral],
+                                   CouponCampaign, CrmIntegration, CrmMessage, CrossPromoChain, Member, Offer,
+                                   Quote, Referral],
                          ids=lambda model: model.__name__)  # fmt: skip
 def test_lists_ask_the_database_the_same_for_one_row_and_three(
     clients, own, model, django_assert_max_num_queries

@@ -33,7 +33,7 @@ def connect(business: Business, **fields: Any) -> tuple[CrmIntegration, str]:
 
 def sale(receipt: str = "c-1", **fields: Any) -> dict[str, Any]:
     return {
-        "type": "sale", "id": receipt, "client": {"phone": "+79000000010"}, "sum": 1000,
+        "type": "sale", "id": receipt, "client": {"phone": "+79260000010"}, "sum": 1000,
         "closed_at": "2026-11-20T14:05:00+03:00",
     } | fields  # fmt: skip
 

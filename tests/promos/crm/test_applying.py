@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sound_ledger")]
 
 @pytest.fixture
 def member(db):
-    return MemberFactory(phone="+79000000010", card_number="77")
+    return MemberFactory(phone="+79260000010", card_number="77")
 
 
 @pytest.fixture

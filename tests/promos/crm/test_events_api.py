@@ -51,7 +51,7 @@ def test_a_signed_message_is_kept_as_it_came_and_handed_on(business, queued, sig
 
 
 def test_a_worker_records_what_the_message_tells(business, queued):
-    member = MemberFactory(phone="+79000000010")
+    member = MemberFactory(phone="+79260000010")
     integration, secret = connect(business)
     tell(integration, secret, sale())
 
