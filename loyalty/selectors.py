@@ -9,12 +9,13 @@ from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
 from django.conf import settings
-from django.db.models import Min, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from loyalty.errors import MemberNotFound
-from loyalty.models import Bonus, BonusHold, BonusLot, Business, Member, StatusTier, TierChange, Transaction
+from loyalty.models import Business, Member, StatusTier, TierChange, Transaction
+from svoykrug.db.rows import columns, instances
 from svoykrug.db.sql import read
 from svoykrug.money import ZERO
 
@@ -82,29 +83,34 @@ class TierStep:
         return self.after.level > self.before.level
 
 
+_WALLET = """
+    SELECT lots.live, holds.held, lots.pending, coalesce(b.debt, 0.00), lots.expiring, lots.expiring_on,
+        lots.next_available_on
+    FROM (SELECT %s::uuid, %s::timestamptz, %s::timestamptz) AS asked(member_id, at, soon)
+    LEFT JOIN bonuses b ON b.user_id = asked.member_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(amount), 0.00) FROM bonus_holds h
+        WHERE h.user_id = asked.member_id AND h.released_at IS NULL AND h.expires_at > asked.at
+    ) AS holds(held)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(remaining) FILTER (WHERE available_from <= at), 0.00),
+            coalesce(sum(remaining) FILTER (WHERE available_from > at), 0.00),
+            coalesce(sum(remaining) FILTER (WHERE available_from <= at AND expires_at <= soon), 0.00),
+            min(expires_at) FILTER (WHERE available_from <= at AND expires_at <= soon),
+            min(available_from) FILTER (WHERE available_from > at)
+        FROM bonus_lots l
+        WHERE l.user_id = asked.member_id AND l.remaining > 0
+            AND (l.available_from > asked.at OR l.expires_at > asked.at)
+    ) AS lots(live, pending, expiring, expiring_on, next_available_on)
+"""
+
+
 def wallet(member_id: UUID, *, at: datetime) -> Wallet:
     """Add up the member's lots: true at any moment, whether or not the nightly expiry has run."""
     soon = at + timedelta(days=EXPIRING_SOON_DAYS)
-    live = Q(available_from__lte=at, expires_at__gt=at)
-    sums = BonusLot.objects.filter(member_id=member_id, remaining__gt=0).aggregate(
-        available=Sum("remaining", filter=live),
-        pending=Sum("remaining", filter=Q(available_from__gt=at)),
-        expiring=Sum("remaining", filter=live & Q(expires_at__lte=soon)),
-        expiring_on=Min("expires_at", filter=live & Q(expires_at__lte=soon)),
-        next_available_on=Min("available_from", filter=Q(available_from__gt=at)),
-    )
-    debt = Bonus.objects.filter(member_id=member_id).values_list("debt", flat=True).first()
-    holds = BonusHold.objects.filter(member_id=member_id).live(at)
-    held = holds.aggregate(sum=Sum("amount"))["sum"] or ZERO
-    return Wallet(
-        available=max((sums["available"] or ZERO) - held, ZERO),
-        held=held,
-        pending=sums["pending"] or ZERO,
-        debt=debt or ZERO,
-        expiring=sums["expiring"] or ZERO,
-        expiring_on=sums["expiring_on"],
-        next_available_on=sums["next_available_on"],
-    )
+    row = read((_WALLET, [member_id, at, soon]))[0][0]
+    live, held, *rest = row
+    return Wallet(max(live - held, ZERO), held, *rest)
 
 
 def qualifying_turnover(member_id: UUID, *, at: datetime, since: datetime) -> tuple[Decimal, Decimal]:
@@ -201,24 +207,26 @@ def active_members(*, phones: Collection[str], cards: Collection[str], business:
     return by | {f"card:{card}": pk for _, card, pk in rows if card in wanted_cards}
 
 
-IN_SANDBOX = "EXISTS (SELECT FROM sandbox_members s WHERE s.user_id = users.id AND s.sandbox_id = %s)"
+# By whether the one who asks is a sandbox; see `members_of`.
+_WHOSE = {
+    False: "NOT m.is_sandbox",
+    True: "EXISTS (SELECT FROM sandbox_members s WHERE s.user_id = m.id AND s.sandbox_id = %s)",
+}
+_ID = "SELECT m.id FROM users m"
+_WITH_TIER = f"""
+    SELECT {columns(Member, "m")}, {columns(StatusTier, "tier")}
+    FROM users m JOIN status_tiers tier ON tier.id = m.status_tier
+"""  # noqa: S608  columns of our own models
 
 
 def find_member_id(*, phone: str | None = None, card: str | None = None, business: Business) -> UUID:
-    """Return the id of the member of that phone (E.164) or card number, quicker than `find_member`.
+    """Return the id of the member of that phone (E.164) or card number.
 
     business  who asks; see `members_of`
+
+    Raises MemberNotFound; members who left the programme are not found.
     """
-    column = "phone" if phone else "card_number"
-    whose, parameters = ("NOT is_sandbox", []) if not business.is_sandbox else (IN_SANDBOX, [business.pk])
-    sql = (
-        f"SELECT id FROM users WHERE {column} = %s AND is_active AND anonymised_at IS NULL "  # noqa: S608
-        f"AND {whose}"
-    )
-    found = read((sql, [phone or card, *parameters]))[0]
-    if not found:
-        raise _no_such_member()
-    member_id: UUID = found[0][0]
+    member_id: UUID = _member(_ID, {"phone": phone} if phone else {"card_number": card}, business)[0]
     return member_id
 
 
@@ -229,20 +237,30 @@ def find_member(
     member_id: UUID | None = None,
     business: Business | None = None,
 ) -> Member:
-    """Return the member of that phone (E.164), card number or id.
+    """Return the member of that phone (E.164), card number or id, with the tier.
 
     business  who asks, if it is one; see `members_of`
 
     Raises MemberNotFound; members who left the programme are not found.
     """
     by: dict[str, Any] = (
-        {"pk": member_id} if member_id else {"phone": phone} if phone else {"card_number": card}
+        {"id": member_id} if member_id else {"phone": phone} if phone else {"card_number": card}
     )
-    members = members_of(business) if business else Member.objects.all()
-    member = members.select_related("status_tier").filter(is_active=True, anonymised_at=None, **by).first()
-    if member is None:
+    member, member.status_tier = instances(_member(_WITH_TIER, by, business), Member, StatusTier)
+    return member  # type: ignore[no-any-return]
+
+
+def _member(select: str, by: dict[str, Any], business: Business | None) -> tuple[Any, ...]:
+    """Every call of a till asks it, so its text is written by hand."""
+    in_sandbox = business is not None and business.is_sandbox
+    ((column, value),) = by.items()
+    sql = (
+        f"{select} WHERE m.{column} = %s AND m.is_active AND m.anonymised_at IS NULL AND {_WHOSE[in_sandbox]}"
+    )
+    found = read((sql, [value, business.pk] if business and in_sandbox else [value]))[0]
+    if not found:
         raise _no_such_member()
-    return member
+    return found[0]
 
 
 def _no_such_member() -> MemberNotFound:

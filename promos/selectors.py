@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from loyalty.models import Transaction
+from loyalty.models import Business, Transaction
 from promos.models import (
     CampaignCoupon,
     ChainAssignment,
@@ -21,6 +21,7 @@ from promos.models import (
     Offer,
     OfferVersion,
 )
+from svoykrug.db.rows import columns, instances
 from svoykrug.db.sql import read
 
 
@@ -38,6 +39,25 @@ def wallet_coupons(member_id: UUID, *, at: datetime, past: int = 20) -> CouponWa
     valid = coupons.filter(status=Coupon.Status.ISSUED, valid_until__gt=at).order_by("valid_until", "pk")
     used = coupons.exclude(status=Coupon.Status.ISSUED, valid_until__gt=at).order_by("-updated_at", "-pk")
     return CouponWallet(valid=list(valid), past=list(used[:past]))
+
+
+# Each look-up of a till asks it.
+_VALID_HERE = f"""
+    SELECT {columns(Coupon, "c")} FROM coupons c
+    WHERE c.user_id = %s AND c.business_id = %s AND c.status = 'issued' AND c.valid_from <= %s
+        AND c.valid_until > %s
+    ORDER BY c.valid_until, c.id
+"""  # noqa: S608  columns of our own model
+
+
+def coupons_of(member_id: UUID, *, business: Business, at: datetime) -> list[Coupon]:
+    """Return what the member may redeem at the business at that moment, what ends soonest first."""
+    coupons = []
+    for row in read((_VALID_HERE, [member_id, business.pk, at, at]))[0]:
+        (coupon,) = instances(row, Coupon)
+        coupon.business = business
+        coupons.append(coupon)
+    return coupons
 
 
 def with_story(coupons: QuerySet[Coupon]) -> QuerySet[Coupon]:

@@ -66,7 +66,7 @@ from loyalty.services.sessions import (
 from svoykrug.middleware import client_address
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
-from svoykrug.serializers import validated
+from svoykrug.serializers import represented, validated
 
 MEMBER = [{"MemberToken": []}]
 # `from` is inclusive, `to` is not, so neighbouring periods share no row.
@@ -211,7 +211,7 @@ class MeView(MemberView):
         auth=MEMBER,
     )
     def get(self, request: Request) -> Response:
-        return Response(MeOut(request.user).data)
+        return Response(represented(MeOut, request.user))
 
     @describe(
         operation_id="change_me",
@@ -237,7 +237,7 @@ class BalanceView(MemberView):
         auth=MEMBER,
     )
     def get(self, request: Request) -> Response:
-        return Response(BalanceOut(wallet(request.user.pk, at=timezone.now())).data)
+        return Response(represented(BalanceOut, wallet(request.user.pk, at=timezone.now())))
 
 
 class TierView(MemberView):

@@ -6,9 +6,8 @@ import string
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db import connection
-
 from loyalty.models import ApiKey, Business
+from svoykrug.db.rows import columns, instances
 from svoykrug.db.sql import read
 
 KEY_START, TEST_KEY_START = "sk_live_", "sk_test_"
@@ -67,11 +66,9 @@ def revoke_api_key(key: ApiKey, *, at: datetime) -> None:
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=at, updated_at=at)
 
 
-_KEY_FIELDS, _BUSINESS_FIELDS = ApiKey._meta.concrete_fields, Business._meta.concrete_fields
 # Every call of a till reads it: the ORM needs 0.9 ms to build this query, which answers in 0.2.
 _LIVE_KEY = f"""
-    SELECT {", ".join(f"key.{field.column}" for field in _KEY_FIELDS)},
-           {", ".join(f"business.{field.column}" for field in _BUSINESS_FIELDS)}
+    SELECT {columns(ApiKey, "key")}, {columns(Business, "business")}
     FROM api_keys key JOIN businesses business ON business.id = coalesce(key.sandbox_id, key.business_id)
     WHERE key.key_hash = %s AND key.revoked_at IS NULL AND business.is_active
 """  # noqa: S608  columns of our own models
@@ -81,12 +78,9 @@ def _live_key(key_hash: str) -> ApiKey | None:
     rows = read((_LIVE_KEY, [key_hash]))[0]
     if not rows:
         return None
-    row, split = rows[0], len(_KEY_FIELDS)
-    key = ApiKey.from_db(connection.alias, [field.attname for field in _KEY_FIELDS], row[:split])
-    key.business = Business.from_db(
-        connection.alias, [field.attname for field in _BUSINESS_FIELDS], row[split:]
-    )
-    return key
+    key, business = instances(rows[0], ApiKey, Business)
+    key.business = business
+    return key  # type: ignore[no-any-return]
 
 
 def _hash(secret: str) -> str:

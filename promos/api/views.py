@@ -37,6 +37,7 @@ from promos.api.serializers import (
 )
 from promos.errors import CouponNotRedeemable, QuoteChanged
 from promos.models import Coupon
+from promos.selectors import coupons_of
 from promos.services.checkout import record_purchase
 from promos.services.purchases import PurchaseRequest
 from promos.services.quotes import quote_of, quoted_content
@@ -250,8 +251,7 @@ class MemberLookupView(TillView):
         own_cap = business.redemption_cap_percent
         caps = [member.status_tier.redemption_cap_percent, *([] if own_cap is None else [own_cap])]
         member.max_share_percent = min(caps) if business.can_redeem else ZERO
-        coupons = Coupon.objects.valid(at).filter(member_id=member.pk, business=business)
-        member.coupons_here = coupons.select_related("business").order_by("valid_until", "pk")
+        member.coupons_here = coupons_of(member.pk, business=business, at=at)
         return Response(represented(MemberOut, member))
 
 
