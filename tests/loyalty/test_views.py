@@ -75,7 +75,7 @@ def test_queries_do_not_grow_with_rows(signed_in, member, now, name, django_asse
             lapse(member, chain.target_business, "5.00", at=now)
             CouponFactory(member=member, status="redeemed", valid_until=now)
 
-    # Session, member; then wallet 3, tiers, turnover, coupons, history 2.
+    # Session, member; then wallet, tiers, turnover, coupons, history 2.
     queries = {"member-home": 10, "member-history": 4, "member-coupons": 4}[name]
     add_rows(1)
     with django_assert_num_queries(queries):
