@@ -45,6 +45,8 @@ UNREACHABLE = (NetworkError, SocketTimeoutError, UnexpectedPacketFromServerError
 READ_LIMITS: Mapping[str, Any] = {
     "max_execution_time": 20,
     "max_memory_usage": 2 * GIGABYTE,
+    # Millions of lots do not fit: then on disk and slower, but answered.
+    "max_bytes_before_external_group_by": GIGABYTE * 7 // 10,
     # A row's key decides its partition, so duplicates never lie in two of them.
     "do_not_merge_across_partitions_select_final": 1,
 }
