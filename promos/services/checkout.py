@@ -365,9 +365,9 @@ class Checkout:
         for index, request in sorted(waiting, key=lambda item: item[1].purchased_at or self.at):
             try:
                 self.outcomes[index] = self._give_back(request, purchase)
-            except DomainError:
-                # As if it had come in an earlier call: it is parked.
-                self.waiting.setdefault(receipt, []).append((index, request))
+            except DomainError as error:
+                # Whoever can be told at once is told; one that came in an earlier call stays parked.
+                self.outcomes[index] = Outcome(Status.REJECTED, error=error)
 
     # --- Write -------------------------------------------------------------------------------
 
