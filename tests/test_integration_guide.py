@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from loyalty.models import Member, ParkedRefund, Transaction
+from loyalty.models import Business, Member, ParkedRefund, Transaction
 from loyalty.services.api_keys import create_api_key
 from loyalty.services.presence import issue_code
+from promos.crm.vendors import OWN, VENDORS
+from promos.tasks import apply_crm_message
 from tests.conftest import last_on_console
 from tests.factories import BusinessFactory, MemberFactory, give_bonuses
+from tests.promos.crm.messages import connect
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -65,8 +68,11 @@ def scene(own_codes: None) -> tuple[Member, str]:
 
 
 @pytest.fixture
-def shell(live_server, scene) -> Iterator[Shell]:
-    shell = Shell(BASE=live_server.url, KEY=scene[1])
+def shell(live_server, scene, monkeypatch) -> Iterator[Shell]:
+    crm, secret = connect(Business.objects.get(code="B04"), mapping=VENDORS[OWN].mapping)
+    # Its worker is whoever stored the message, at once.
+    monkeypatch.setattr(apply_crm_message, "delay", apply_crm_message)
+    shell = Shell(BASE=live_server.url, KEY=scene[1], CRM=str(crm.pk), CRM_SECRET=secret)
     yield shell
     shell.close()
 
@@ -83,9 +89,10 @@ def test_the_guides_commands_work_in_their_order(shell, scene, caplog):
 
     printed = [run_block(shell, block, asked) for block in blocks[1:]]
 
-    assert len(printed) == 14
+    assert len(printed) == 15
     kinds = Transaction.objects.filter(member=member).order_by("external_id")
     assert list(kinds.values_list("external_id", "kind", "amount", "bonus_redeemed")) == [
+        ("crm-000001", "purchase", D("1249.50"), D("0.00")),
         ("till1-000001", "purchase", D("1249.50"), D("0.00")),
         ("till1-000002", "purchase", D("1000.00"), D("100.00")),
         ("till1-000003", "purchase", D("400.00"), D("40.00")),

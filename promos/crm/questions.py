@@ -123,7 +123,7 @@ def cursor_of(stored: Mapping[str, Any], question: Question) -> Cursor:
 
 def address(base_url: str, question: Question, cursor: Cursor, token: str) -> str:
     """Return the whole address of the page to ask for."""
-    path = _filled(question.path, question, cursor, quote(token, safe=""))
+    path = _filled(question.path, question, cursor, quote(token, safe="/"))
     query = {name: _filled(text, question, cursor, token) for name, text in question.query.items()}
     joined = f"{base_url.rstrip('/')}/{path.lstrip('/')}"
     return f"{joined}?{urlencode(query)}" if query else joined

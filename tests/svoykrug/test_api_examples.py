@@ -6,6 +6,7 @@ from django.utils import timezone
 from loyalty.models import ApiKey
 from loyalty.services.api_keys import create_api_key
 from loyalty.services.sessions import open_session
+from promos.tasks import apply_crm_message
 from tests.api import Caller
 from tests.factories import MemberFactory
 from tests.promos.crm.messages import connect, encoded, simple
@@ -21,13 +22,14 @@ def test_every_body_has_an_example():
     assert missing == []
 
 
-def test_every_example_is_accepted(business, sent_code, settings):
+def test_every_example_is_accepted(business, sent_code, settings, monkeypatch):
     settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     member = MemberFactory(phone=PHONE)
     anyone = Caller()
     till = Caller(f"Api-Key {create_api_key(business=business, scopes=list(ApiKey.Scope))[1]}")
     tokens = open_session(member, at=timezone.now())
     crm, crm_secret = connect(business)
+    monkeypatch.setattr(apply_crm_message, "delay", apply_crm_message)
     made: dict[str, str] = {"crm": str(crm.pk)}
     # What only the moment knows stands in for the example's own.
     instead = {

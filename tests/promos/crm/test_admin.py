@@ -312,7 +312,7 @@ def test_ready_questions_ask_as_the_vendor_documents():
     cursor = cursor_of({"mark": "2026-11-20T00:00:00+03:00", "page": 3, "seen": ""}, question)
     asked = address("https://x.bitrix24.ru", question, cursor, "1/abc")
     assert asked.startswith(
-        "https://x.bitrix24.ru/rest/1%2Fabc/crm.deal.list.json?filter%5B%3E%3DDATE_MODIFY%5D=2026"
+        "https://x.bitrix24.ru/rest/1/abc/crm.deal.list.json?filter%5B%3E%3DDATE_MODIFY%5D=2026"
     )
     assert asked.endswith("start=100")
     question = read_question(VENDORS["amocrm"].polling)
