@@ -37,7 +37,7 @@ def open_sandbox(business: Business, *, at: datetime) -> tuple[Business, bool]:
     for place, name in enumerate(FIRST_NAMES, start=1):
         member = Member(
             phone=f"{SANDBOX_PHONES}{number:05}{place:02}",
-            card_number=f"TEST-{number:05}-{place}",
+            card_number=f"sandbox-{number:05}-{place}",
             first_name=name,
             status_tier=tier,
             password="!",  # noqa: S106  none

@@ -252,6 +252,18 @@ CHECKS = (
         ) h LEFT JOIN bonuses b USING (user_id)
         """,
     ),
+    Check(
+        "members of sandboxes buy there, and nobody else does",
+        "transactions",
+        """
+        SELECT t.id, t.user_id, CASE
+            WHEN (b.is_sandbox OR u.is_sandbox) AND b.id IS DISTINCT FROM s.sandbox_id
+            THEN format('sandbox: expected %%s, found %%s', coalesce(s.sandbox_id::text, 'none'), b.id)
+        END AS wrong
+        FROM transactions t JOIN businesses b ON b.id = t.business_id JOIN users u ON u.id = t.user_id
+        LEFT JOIN sandbox_members s ON s.user_id = u.id
+        """,
+    ),
 )
 
 

@@ -35,7 +35,7 @@ def create_test_key(
     if is_new:
         bought_at = max(at - timedelta(days=copy.pending_days), programme_start())
         for member, amount in zip(members, SPENT, strict=True):
-            receipt = f"sandbox:{member.card_number}"
+            receipt = f"first-of-{member.card_number}"
             request = PurchaseRequest(copy, receipt, member.pk, amount, purchased_at=bought_at)
             record_purchase(request, at=at)
     holders = set(Coupon.objects.valid(at).filter(business=copy).values_list("member_id", flat=True))

@@ -250,6 +250,11 @@ DAMAGES = {
         "nobody holds more than their balance",
         ("bonus_holds", "hold", "amount held: expected 76.00 at most, found 77.00"),
     ),
+    "a real purchase by a member of a sandbox": (
+        "UPDATE users SET is_sandbox = true, phone = '+71000000101' WHERE id = %(member)s",
+        "members of sandboxes buy there, and nobody else does",
+        ("transactions", "first", "sandbox: expected none, found {business}"),
+    ),
 }
 
 
@@ -257,6 +262,7 @@ DAMAGES = {
 def test_damage_is_found_and_named(coalition, damage):
     statement, rule, (table, row, what) = DAMAGES[damage]
     ids = {
+        "business": coalition.business.pk,
         "member": coalition.member.pk, "stranger": coalition.stranger.pk, "balance": coalition.balance,
         "lot": coalition.lot, "second_lot": coalition.second_lot, "spending": coalition.spending["id"],
         "second": coalition.third["id"], "last": coalition.last["id"],

@@ -24,6 +24,7 @@ from loyalty.services.api_keys import DEFAULT_SCOPES, create_api_key, use_api_ke
 from loyalty.services.messages import Message, queue
 from loyalty.services.presence import issue_code
 from loyalty.services.sandbox import keep_alike
+from loyalty.services.verification import verify_ledger
 from loyalty.services.webhooks.endpoints import add_endpoint
 from promos.models import Coupon
 from promos.services.checkout import record_purchase
@@ -198,7 +199,7 @@ def test_admin_lists_leave_out_what_happened_in_sandboxes(shop, sandbox, live, m
         for name in ("loyalty/transaction", "promos/coupon", "loyalty/parkedrefund", "loyalty/member")
     )
 
-    assert ("real-1" in purchases, "sandbox:" in purchases) == (True, False)
+    assert ("real-1" in purchases, "first-of-" in purchases) == (True, False)
     codes = list(Coupon.objects.filter(business=sandbox[0]).values_list("code", flat=True))
     assert not any(code in coupons for code in codes)
     assert ("early-1" in parked, "early-2" in parked) == (True, False)
@@ -405,6 +406,19 @@ def exported():
             found[view] = cursor.fetchall()
     assert found["transaction_facts"]
     return found
+
+
+def test_verify_ledger_names_a_purchase_that_crossed_over(sandbox, shop, member):
+    copy, _till, members = sandbox
+    before = [finding.check.rule for finding in verify_ledger(at=timezone.now()) if finding.wrong]
+
+    crossed, _ = record_purchase(purchase(member, copy), at=timezone.now())
+    other, _ = record_purchase(purchase(members[0], shop), at=timezone.now())
+
+    [found] = [finding for finding in verify_ledger(at=timezone.now()) if finding.wrong]
+    assert before == []
+    assert (found.check.rule, found.wrong) == ("members of sandboxes buy there, and nobody else does", 2)
+    assert found.first.row_id == str(min(crossed.pk, other.pk))
 
 
 def test_messages_to_members_of_sandboxes_are_never_queued(sandbox, member):
