@@ -58,7 +58,7 @@ class ApiKeyAdmin(ScopedAdmin):
     view_roles = add_roles = revoke_roles = OWNERS
     programme_may = frozenset({"view", "add", "revoke"})
     meaning = _("What a till or a CRM calls us with. One key for each till: then one can be revoked alone.")
-    list_display = ("label", "prefix", "business", "is_live", "scope_words", "last_used_at", "revoked_at")
+    list_display = ("label", "prefix", "business", "works_on", "scope_words", "last_used_at", "revoked_at")
     list_select_related = ("business",)
     ordering = ("-id",)
     actions_detail = ("revoke",)
@@ -132,9 +132,9 @@ class ApiKeyAdmin(ScopedAdmin):
             deed=deed,
         )
 
-    @admin.display(description=_("live"), boolean=True, ordering="sandbox")
-    def is_live(self, key: ApiKey) -> bool:
-        return key.sandbox_id is None
+    @admin.display(description=_("works on"), ordering="sandbox")
+    def works_on(self, key: ApiKey) -> str:
+        return gettext("sandbox") if key.sandbox_id else gettext("real business")
 
     @admin.display(description=_("allowed to"))
     def scope_words(self, key: ApiKey) -> str:
