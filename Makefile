@@ -55,6 +55,10 @@ prove: .venv/.development ## prove the ledger and the pipeline at length, by ran
 bench: .venv/.runtime ## measure speed beside a yardstick of the same run: make bench [ONLY=NAME,NAME]
 	@$(MANAGE) services exec -- $(BIN)/python -m tests.bench --only "$(ONLY)"
 
+.PHONY: scaling
+scaling: .venv/.runtime ## measure how the analytics grow, the tables of docs/scaling.md: make scaling [ARGS="--up-to 5000000"]
+	@$(MANAGE) services exec -- $(BIN)/python -m tests.bench.scaling $(ARGS)
+
 .PHONY: lint
 lint: .venv/.development ## check style, types and missing migrations
 	@$(BIN)/ruff check .

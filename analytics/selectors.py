@@ -281,12 +281,13 @@ def _rfm(
     name: str, run: RfmRun, business_ids: Collection[UUID] | None, params: dict[str, Any]
 ) -> list[tuple[Any, ...]] | None:
     """Run an RFM query over the stored snapshot or over businesses; None where buyers are too few."""
-    params = rfm_params(run.snapshot_date, business_ids) | params
+    params = rfm_params(run.snapshot_date, business_ids) | params | {"fewest": FEWEST_BUYERS}
     if business_ids is None:
-        source = read_query("rfm_snapshot")
-    else:
+        return list(ask(read_query(name, rfm_source=read_query("rfm_snapshot")), params, business_ids=None))
+    source = f"SELECT * FROM ({rfm_scores()}) WHERE members >= %(fewest)s"  # noqa: S608
+    rows = list(ask(read_query(name, rfm_source=source), params, business_ids=business_ids))
+    if not rows:  # Too few buyers, or only nobody on this page: asked when it matters, it reads it all again.
         buyers = f"SELECT count() FROM ({read_query('rfm_members')})"  # noqa: S608
         if ask(buyers, params, business_ids=business_ids)[0][0] < FEWEST_BUYERS:
             return None
-        source = rfm_scores()
-    return list(ask(read_query(name, rfm_source=source), params, business_ids=business_ids))
+    return rows

@@ -66,6 +66,8 @@ WORK_LIMITS: Mapping[str, Any] = {
     **READ_LIMITS,
     "max_execution_time": 1200,
     "max_memory_usage": 4 * GIGABYTE,
+    # The receipts of a year beyond some 30 million do not fit into that: then the disk helps out.
+    "max_bytes_before_external_group_by": 5 * GIGABYTE // 2,
     # A refill may bring more months than the 100 that one block is allowed by default.
     "max_partitions_per_insert_block": 0,
 }

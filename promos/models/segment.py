@@ -13,7 +13,7 @@ class MemberSegment(Record):
         "loyalty.Member", models.CASCADE, db_column="user_id", db_index=False, related_name="segments"
     )
     segment = models.CharField(_("segment"), max_length=20)
-    snapshot_date = models.DateField(_("snapshot"))
+    snapshot_date = models.DateField(_("snapshot"))  # that put them there
 
     class Meta:
         db_table = "member_segments"

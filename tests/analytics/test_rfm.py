@@ -157,6 +157,7 @@ def test_who_falls_out_of_a_snapshot_leaves_it(clickhouse):
     sync_facts()
     calculate_rfm(snapshot_date=DAY, at=timezone.now())
     assert set(stored(clickhouse, DAY)) == {member.pk}
+    assert MemberSegment.objects.get().member_id == member.pk
     refund(bought, "100.00", at=midnight(4))
     sync_facts()
 
@@ -164,6 +165,29 @@ def test_who_falls_out_of_a_snapshot_leaves_it(clickhouse):
 
     assert stored(clickhouse, DAY) == {}
     assert (run.members, run.recency_cuts) == (0, [])
+    assert not MemberSegment.objects.exists()
+
+
+def test_only_changed_segments_are_handed_over_and_never_those_of_an_older_day(clickhouse):
+    random_receipts(1)
+    sync_facts()
+    earlier = DAY - timedelta(days=60)
+    kept = MemberSegment.objects.values_list("member", "segment", "snapshot_date")
+    calculate_rfm(snapshot_date=earlier, at=timezone.now())
+    before = set(kept.all())
+
+    calculate_rfm(snapshot_date=DAY, at=timezone.now())
+
+    segments = {member_id: row.segment for member_id, row in expected(DAY).items()}
+    after = set(kept.all())
+    assert {(member, segment) for member, segment, _ in after} == set(segments.items())
+    # Whoever stays where they were is not written again.
+    assert {member for member, _, day in after if day == earlier} == {
+        member for member, segment, _ in before if segments.get(member) == segment
+    }
+    assert {day for _, _, day in after} == {earlier, DAY}
+    calculate_rfm(snapshot_date=earlier, at=timezone.now())
+    assert set(kept.all()) == after
 
 
 def test_days_are_counted_in_the_programmes_zone(clickhouse):

@@ -1,4 +1,4 @@
-"""Segments of the latest snapshot are kept for offers; an older one or a repeat changes nothing."""
+"""The segments that a snapshot changes are kept for offers; a repeat changes nothing."""
 
 from datetime import date
 
@@ -19,14 +19,25 @@ def kept():
 def test_a_newer_snapshot_takes_the_place_of_the_older(django_assert_num_queries):
     anna, boris, vera = (MemberFactory().pk for _ in range(3))
     store([(anna, "new"), (boris, "loyal")], snapshot_date=MONDAY)
-    # What is newer, the two statements, and the savepoint around them.
-    with django_assert_num_queries(5):
-        assert store([(anna, "champions"), (vera, "new")], snapshot_date=TUESDAY) == 2
+    changes = [(anna, "champions"), (vera, "new"), (boris, "")]
+    # The two statements, and the savepoint around them.
+    with django_assert_num_queries(4):
+        assert store(changes, snapshot_date=TUESDAY) == 3
     assert kept() == {anna: "champions", vera: "new"}
 
-    store([(anna, "champions")], snapshot_date=TUESDAY)
-    assert store([(boris, "at_risk")], snapshot_date=MONDAY) == 0
-    assert kept() == {anna: "champions"}
+    assert store(changes, snapshot_date=TUESDAY) == 3
+    assert kept() == {anna: "champions", vera: "new"}
+
+
+def test_who_is_not_named_keeps_the_segment(django_assert_num_queries):
+    anna, boris = (MemberFactory().pk for _ in range(2))
+    store([(anna, "new"), (boris, "loyal")], snapshot_date=MONDAY)
+
+    store([(anna, "promising")], snapshot_date=TUESDAY)
+
+    assert kept() == {anna: "promising", boris: "loyal"}
+    with django_assert_num_queries(2):  # the savepoint alone
+        assert store([], snapshot_date=TUESDAY) == 0
 
 
 def test_who_has_left_the_programme_is_passed_over():

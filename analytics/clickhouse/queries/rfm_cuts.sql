@@ -1,16 +1,12 @@
--- The cut-points, read back from the snapshot they gave: no second look at the purchases.
-SELECT members, recency_cuts, frequency_cuts, monetary_cuts
-FROM
-(
-    SELECT
-        count() AS members,
-        arrayMap(k -> intDiv(k * members + 4, 5), [1, 2, 3, 4]) AS places,
-        arraySort(groupArray(-recency_days)) AS recencies,
-        arraySort(groupArray(frequency_count)) AS frequencies,
-        arraySort(groupArray(monetary_value)) AS sums,
-        arrayMap(place -> recencies[place], places) AS recency_cuts,
-        arrayMap(place -> frequencies[place], places) AS frequency_cuts,
-        arrayMap(place -> sums[place], places) AS monetary_cuts
-    FROM rfm_snapshots
-    WHERE snapshot_date = toDate(%(snapshot_date)s) AND calculated_at = toDateTime64(%(calculated_at)s, 3, 'UTC')
-)
+-- The cut-points, read back from the snapshot they gave: no second look at the purchases. A cut is a member's
+-- own value, and who scores k or less lies at or below cut k; so the largest of them is the cut.
+SELECT
+    count(),
+    [maxIf(-recency_days, r_score <= 1), maxIf(-recency_days, r_score <= 2),
+     maxIf(-recency_days, r_score <= 3), maxIf(-recency_days, r_score <= 4)],
+    [maxIf(frequency_count, f_score <= 1), maxIf(frequency_count, f_score <= 2),
+     maxIf(frequency_count, f_score <= 3), maxIf(frequency_count, f_score <= 4)],
+    [maxIf(monetary_value, m_score <= 1), maxIf(monetary_value, m_score <= 2),
+     maxIf(monetary_value, m_score <= 3), maxIf(monetary_value, m_score <= 4)]
+FROM rfm_snapshots
+WHERE snapshot_date = toDate(%(snapshot_date)s) AND calculated_at = toDateTime64(%(calculated_at)s, 3, 'UTC')
