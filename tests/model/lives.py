@@ -19,7 +19,8 @@ from svoykrug.errors import DomainError
 from tests.factories import NOON, MemberFactory
 
 from . import stored
-from .rules import PARTS, ZERO, Bill, Member, Terms, World
+from .bills import PARTS, ZERO
+from .rules import Bill, Member, Terms, World
 
 REWARDS_A_MONTH = 1
 
@@ -60,7 +61,7 @@ class Life(RuleBasedStateMachine):
         self.transaction = atomic()
         self.transaction.__enter__()
         self.world = World(NOON, BUSINESSES, REWARDS_A_MONTH)
-        self.ids, self.codes, self.quote_ids, self.number = {}, {}, {}, 0
+        self.ids, self.codes, self.quote_ids, self.offer_ids, self.number = {}, {}, {}, {}, 0
         for name, inviter in INVITERS.items():
             self.ids[name] = MemberFactory(referred_by_id=self.ids.get(inviter)).pk
             self.world.members[name] = Member(inviter=inviter, invitation="joined" if inviter else "none")
@@ -119,6 +120,8 @@ class Life(RuleBasedStateMachine):
             self.world.buy(key, bill, quote)
             again, created = record_purchase(request, at=self.world.now)
             assert (again.pk, created) == (self.answer[0].pk, False)
+            used = [offer for offer in self.world.offers.values() if any(use[0] == key for use in offer.used)]
+            self.happened.update(f"offer {offer.kind}" for offer in used)
 
     def refund(self, purchase, amount=None, lines=()):
         bill = self.world.purchases[purchase].bill
@@ -185,6 +188,11 @@ class Life(RuleBasedStateMachine):
             )
             for key, c in world.coupons.items()
         }  # fmt: skip
+        assert stored.offers() == {
+            title: (len(offer.used), offer.given, offer.taken_off) for title, offer in world.offers.items()
+        }
+        for offer in world.offers.values():
+            assert offer.budget is None or offer.given <= offer.budget
         # The slowest look; every member in turn.
         turn, now = divmod(self.steps, 5)
         if now:

@@ -6,13 +6,12 @@ be made twice. Everything happens now: time only moves forward, and what has lap
 
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
-from decimal import ROUND_DOWN, ROUND_HALF_UP
 from decimal import Decimal as D
-from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from .bills import PARTS, ZERO, Offer, Outcome, Sale, choose, half_up, share
+
 MOSCOW = ZoneInfo("Europe/Moscow")
-ZERO, KOPECK = D("0.00"), D("0.01")
 # level: threshold, accrual %, share payable by bonuses %, overdraft
 TIERS = {
     1: (D(0), D(3), D(20), D(0)),
@@ -23,7 +22,6 @@ TIERS = {
 YEAR = timedelta(days=365)
 HOLD = timedelta(minutes=15)
 REFERRAL_LEAST, NEWCOMER_GETS, INVITER_GETS, REFERRAL_WAIT = D(500), D(150), D(300), timedelta(days=14)
-PARTS = ("amount", "discount", "redeemed", "accrued")
 
 
 def end_of_day(moment: datetime, days: int) -> datetime:
@@ -35,21 +33,6 @@ def end_of_month_in_a_year(moment: datetime) -> datetime:
     local = moment.astimezone(MOSCOW)
     years, month = divmod(local.month, 12)
     return datetime(local.year + 1 + years, month + 1, 1, tzinfo=MOSCOW)
-
-
-def half_up(value: D) -> D:
-    return value.quantize(KOPECK, ROUND_HALF_UP)
-
-
-def share(total: D, weights: list[D]) -> list[D]:
-    """Split by largest remainder, ties to the earlier part."""
-    kopecks, whole = int(total * 100), sum(weights)
-    exact = [Fraction(w) * kopecks / Fraction(whole) if whole else Fraction(0) for w in weights]
-    parts = [int(e) for e in exact]
-    order = sorted(range(len(parts)), key=lambda i: (-(exact[i] - parts[i]), i))
-    for i in order[: kopecks - sum(parts)]:
-        parts[i] += 1
-    return [D(p) / 100 for p in parts]
 
 
 @dataclass
@@ -151,6 +134,7 @@ class World:
         self.members: dict[str, Member] = {}
         self.purchases: dict[str, Purchase] = {}
         self.coupons: dict[str, Coupon] = {}
+        self.offers: dict[str, Offer] = {}
         self.quotes: dict[str, Quote] = {}
         self.parked: dict[str, list[D]] = {}
         self.lots_opened = self.happened = 0
@@ -193,39 +177,58 @@ class World:
 
     # --- Purchase ----------------------------------------------------------------------------
 
-    def settle(self, bill: Bill) -> tuple[dict[str, D], list[dict[str, D]], D]:
-        """Return what the bill comes to, the same by line, and the most that bonuses may pay of it."""
+    def has_sold(self, business: str, categories: tuple[str, ...]) -> bool:
+        """Whether some purchase here, or a line of one, was ever of each of these categories."""
+        sold = [p.bill for p in self.purchases.values() if p.bill.business == business]
+        known = {bill.category for bill in sold} | {name for bill in sold for _, name in bill.lines}
+        return {*categories} <= known
+
+    def live_offers(self, bill: Bill) -> list[Offer]:
+        """Return the offers whose conditions and limits let this bill use them."""
+        day = self.now.astimezone(MOSCOW).date()
+        came = any(
+            (p.bill.member, p.bill.business) == (bill.member, bill.business) for p in self.purchases.values()
+        )
+        categories = {category or bill.category for _, category in bill.lines} or {bill.category}
+        return [
+            offer
+            for offer in self.offers.values()
+            if offer.business == bill.business
+            and not offer.over
+            and bill.amount >= offer.least
+            and (not offer.categories or categories & {*offer.categories})
+            and not (offer.first_purchase and came)
+            and not offer.exhausted(bill.member, day)
+        ]
+
+    def decide(self, bill: Bill) -> tuple[list[Offer], Outcome]:
+        """Return the offers that apply to the bill, and what it comes to."""
         terms, (_, percent, cap, _) = self.businesses[bill.business], TIERS[self.members[bill.member].level]
-        discount, times = ZERO, D(1)
-        if bill.coupon:
-            coupon = self.coupons[bill.coupon]
-            if coupon.benefit == "percent":
-                discount = half_up(bill.amount * coupon.value / 100)
-            elif coupon.benefit == "fixed":
-                discount = min(coupon.value, bill.amount)
-            elif coupon.benefit == "multiplier":
-                times = coupon.value
-        lines = bill.lines or [(bill.amount, bill.category)]
-        earns = [(category or bill.category) not in terms.no_earn for _, category in lines]
-        nothing = sum((amount for (amount, _), yes in zip(lines, earns, strict=True) if not yes), ZERO)
-        base = max(bill.amount - discount - bill.redeem - nothing, ZERO)
-        accrued = half_up(base * percent / 100 * times) if terms.gives else ZERO
         if terms.cap is not None:
             cap = min(cap, terms.cap)
-        most = ((bill.amount - discount) * cap / 100).quantize(KOPECK, ROUND_DOWN) if terms.takes else ZERO
+        gives = None
+        if bill.coupon:
+            coupon = self.coupons[bill.coupon]
+            gives = {"percent": "off %", "fixed": "off", "multiplier": "times"}[coupon.benefit], coupon.value
+        lines = [(amount, category or bill.category) for amount, category in bill.lines]
+        sale = Sale(
+            [
+                (amount, one, one not in terms.no_earn)
+                for amount, one in lines or [(bill.amount, bill.category)]
+            ],
+            bool(bill.lines),
+            bill.redeem,
+            percent,
+            cap if terms.takes else ZERO,
+            terms.gives,
+            gives,
+        )
+        return choose(sale, self.live_offers(bill))
 
-        discounts = share(discount, [amount for amount, _ in lines])
-        payable = [amount - off for (amount, _), off in zip(lines, discounts, strict=True)]
-        redeemed = share(bill.redeem, payable)
-        bases = [p - r if yes else ZERO for p, r, yes in zip(payable, redeemed, earns, strict=True)]
-        earned = share(accrued, bases)
-        whole = dict(zip(PARTS, (bill.amount, discount, bill.redeem, accrued), strict=True))
-        amounts = [amount for amount, _ in lines]
-        by_line = [
-            dict(zip(PARTS, parts, strict=True))
-            for parts in zip(amounts, discounts, redeemed, earned, strict=True)
-        ]
-        return whole, by_line if bill.lines else [], most
+    def settle(self, bill: Bill) -> tuple[dict[str, D], list[dict[str, D]], D]:
+        """Return what the bill comes to, the same by line, and the most that bonuses may pay of it."""
+        _, outcome = self.decide(bill)
+        return outcome.whole, outcome.by_line, outcome.most
 
     def refusals(self, bill: Bill, quote: str | None = None) -> set[str]:
         """Return every reason to refuse the bill; none means that it goes through."""
@@ -259,7 +262,11 @@ class World:
 
     def buy(self, key: str, bill: Bill, quote: str | None = None) -> None:
         member, terms = self.members[bill.member], self.businesses[bill.business]
-        whole, by_line, _ = self.settle(bill)
+        applied, outcome = self.decide(bill)
+        whole, by_line = outcome.whole, outcome.by_line
+        day = self.now.astimezone(MOSCOW).date()
+        for offer, part in zip(applied, outcome.parts, strict=True):
+            offer.used.append((key, bill.member, day, *part))
         spent, still = [], bill.redeem
         for lot in self.live(bill.member):
             part = min(lot.left, still)
@@ -359,6 +366,9 @@ class World:
         own = [lot for lot in member.lots if (lot.purchase, lot.kind) == (key, "purchase")]
         purchase.lapsed -= self.take_back(member, own, parts["accrued"], purchase.lapsed)
         self.void(key, purchase)
+        if not purchase.left["amount"]:
+            for offer in self.offers.values():
+                offer.used = [use for use in offer.used if use[0] != key]
         if not purchase.left["amount"] and purchase.bill.coupon:
             coupon = self.coupons[purchase.bill.coupon]
             coupon.redeemed = False

@@ -47,6 +47,7 @@ HAPPENED = """
     UNION ALL SELECT 'invitation ' || status, count(*) FROM referrals
         WHERE newcomer_id = ANY(%(members)s) GROUP BY 1
 """
+OFFERS = "SELECT title, uses_count, bonuses_given, discount_given FROM offer_constructor"
 PARKED = "SELECT count(*) FROM parked_refunds WHERE user_id = ANY(%s)"
 
 
@@ -54,6 +55,13 @@ def rows(sql: str, members: Sequence[UUID]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [list(members)])
         return cursor.fetchall()
+
+
+def offers() -> dict[str, tuple[int, D, D]]:
+    """Return how often each offer was used, and what it gave and took off."""
+    with connection.cursor() as cursor:
+        cursor.execute(OFFERS)
+        return {title: (uses, given, off) for title, uses, given, off in cursor.fetchall()}
 
 
 def happened(members: Sequence[UUID]) -> Counter[str]:

@@ -14,14 +14,16 @@ from hypothesis.stateful import initialize, precondition, rule, run_state_machin
 from loyalty.services.expiry import expire_bonuses
 from loyalty.services.tiers import review_tiers
 from promos.services.checkout import record_refund
+from promos.services.offers import Terms, end, publish, save_draft
 from promos.services.purchases import LineRefund, RefundRequest
 from promos.services.quotes import cancel_quote, make_quote
 from tests.factories import BusinessFactory, CouponFactory
 from tests.prove import at_length
 
 from . import stored
+from .bills import ZERO, Offer
 from .lives import BUSINESSES, INVITERS, REWARDS_A_MONTH, Life, part_of, shares, times
-from .rules import TIERS, ZERO, Bill, Coupon, Quote
+from .rules import TIERS, Bill, Coupon, Quote
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +31,17 @@ SEEDS = at_length(briefly=[1], full=[1, 2, 3, 4])
 SEQUENCES = at_length(briefly=40, full=600)
 # Some sequences end sooner; together they make more than 30 each.
 STEPS = 36
+# In the model's words, how much, in the product's.
+EFFECTS = [
+    ("times", D(2), "multiplier"), ("times", D("1.37"), "multiplier"), ("percent", D("7.5"), "percent"),
+    ("bonuses", D(50), "fixed"), ("bonuses", D("3.33"), "fixed"), ("off %", D("12.5"), "discount_percent"),
+    ("off", D("99.99"), "discount_fixed"),
+]  # fmt: skip
+LIMITS = [
+    {}, {}, {"per_member_limit": 2}, {"per_member_day_limit": 1}, {"total_uses_limit": 2},
+    {"total_bonus_limit": D("120.00")}, {"per_member_limit": 3, "total_bonus_limit": D("40.50")},
+]  # fmt: skip
+MOST_OFFERS = 6
 
 
 class Lives(Life):
@@ -100,6 +113,56 @@ class Lives(Life):
         self.codes[key] = row.code
         self.world.coupons[key] = Coupon(member, business, *benefit, least, until)
 
+    @rule(data=st.data(), business=st.sampled_from(list(BUSINESSES)), what=st.sampled_from(EFFECTS))
+    def offer_comes(self, data, business, what):
+        self.publish_offer(data, business, what)
+
+    def publish_offer(self, data, business, what):
+        if sum(not offer.over for offer in self.world.offers.values()) >= MOST_OFFERS:
+            return
+        kind, value, effect = what
+        limits = data.draw(st.sampled_from(LIMITS))
+        if effect.startswith("discount"):
+            limits = {name: limit for name, limit in limits.items() if name != "total_bonus_limit"}
+        title, number = self.key("O"), self.number
+        offer = Offer(
+            business, kind, value, number=number,
+            least=data.draw(st.sampled_from([ZERO, ZERO, D("100.00")])),
+            categories=data.draw(st.sampled_from([(), (), ("tea",), ("tea", "tobacco")])),
+            first_purchase=data.draw(st.sampled_from([False, False, True])),
+            exclusive=data.draw(st.booleans()),
+            priority=data.draw(st.sampled_from([0, 0, 5])),
+            per_member=limits.get("per_member_limit"),
+            per_day=limits.get("per_member_day_limit"),
+            most_uses=limits.get("total_uses_limit"),
+            budget=limits.get("total_bonus_limit"),
+        )  # fmt: skip
+        conditions = {}
+        if offer.least:
+            conditions["min_amount"] = f"{offer.least:.2f}"
+        if offer.categories:
+            conditions["categories"] = list(offer.categories)
+        if offer.first_purchase:
+            conditions["first_purchase"] = True
+        terms = Terms(
+            title, conditions, {"kind": effect, "value": f"{value:f}"},
+            stacking="exclusive" if offer.exclusive else "stackable", priority=offer.priority, **limits,
+        )  # fmt: skip
+        shop = self.businesses[business]
+        refused = self.refusal(lambda: save_draft(terms, business=shop))
+        assert (refused is not None) == (not self.world.has_sold(business, offer.categories))
+        if not refused:
+            self.offer_ids[title] = publish(self.answer.pk, business=shop, at=self.world.now).pk
+            self.world.offers[title] = offer
+
+    @precondition(lambda self: self.world.offers)
+    @rule(data=st.data())
+    def end_offer(self, data):
+        title = data.draw(st.sampled_from(list(self.world.offers)))
+        offer = self.world.offers[title]
+        end(self.offer_ids[title], business=self.businesses[offer.business])
+        offer.over = True
+
     @precondition(lambda self: self.world.purchases)
     @rule(data=st.data(), share=shares)
     def refund_by_amount(self, data, share):
@@ -156,9 +219,17 @@ class Lives(Life):
         self.buy(key, bill)
         assert stored.rows(stored.PARKED, list(self.ids.values())) == [(0,)]
 
-    @initialize(sums=st.lists(st.sampled_from([D(400), D(30_000), D(150_000)]), min_size=2, max_size=4))
-    def earlier_purchases(self, sums):
-        """Begin with something to spend, to owe and to lose."""
+    @initialize(
+        data=st.data(),
+        sums=st.lists(st.sampled_from([D(400), D(30_000), D(150_000)]), min_size=2, max_size=4),
+        offers=st.lists(
+            st.tuples(st.sampled_from(["plain", "waiting"]), st.sampled_from(EFFECTS)), max_size=5
+        ),
+    )
+    def earlier_purchases(self, data, sums, offers):
+        """Begin with something to spend, to owe and to lose, and with offers."""
+        for business, what in offers:
+            self.publish_offer(data, business, what)
         for number, sum_ in enumerate(sums):
             member = ["Anna", "Gleb"][number % 2]
             self.buy(self.key("P"), Bill(member, "plain", sum_, [], "", None, ZERO))
