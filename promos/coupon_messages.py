@@ -11,7 +11,7 @@ from django.utils.translation import gettext, ngettext
 from promos.coupon_wording import benefit_words, last_moment
 from promos.models import Coupon
 
-GIVEN, EXPIRING = "coupon_given", "coupon_expiring"
+GIVEN, ISSUED, EXPIRING = "coupon_given", "coupon_issued", "coupon_expiring"
 
 
 def message_words(template: str, payload: dict[str, Any]) -> tuple[str, str]:
@@ -19,12 +19,19 @@ def message_words(template: str, payload: dict[str, Any]) -> tuple[str, str]:
 
     Raises KeyError for a template that is not about coupons.
     """
-    return {GIVEN: _given, EXPIRING: _expiring}[template](payload)
+    return {GIVEN: _given, ISSUED: _issued, EXPIRING: _expiring}[template](payload)
 
 
 def _given(payload: dict[str, Any]) -> tuple[str, str]:
     title = gettext("A coupon from “%(business)s”") % payload
     return title, _text(payload)
+
+
+def _issued(payload: dict[str, Any]) -> tuple[str, str]:
+    """A chain's, which has come by a purchase at another business."""
+    if "source" not in payload:  # Queued before messages named it.
+        return _given(payload)
+    return _given(payload)[0], gettext("Because you bought at “%(source)s”.") % payload + " " + _text(payload)
 
 
 def _expiring(payload: dict[str, Any]) -> tuple[str, str]:

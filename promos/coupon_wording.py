@@ -133,7 +133,8 @@ def source_words(coupon: Coupon) -> str:
 
 def _origin(coupon: Coupon) -> str:
     if coupon.chain:
-        return gettext("For a purchase at “%(business)s”.") % {"business": coupon.chain.source_business.name}
+        words = {"business": coupon.chain.source_business.name}
+        return gettext("Because you bought at “%(business)s”.") % words
     if coupon.offer:
         return gettext("By the offer “%(offer)s”.") % {"offer": coupon.offer.title}
     if campaign := getattr(coupon, "campaign_title", None):

@@ -239,6 +239,7 @@ class ScopedAdmin(ModelAdmin):
         button: str,
         deed: Callable[[], str],
         reason_label: str = "",
+        longest_reason: int = 200,
     ) -> HttpResponse:
         """Ask on GET; on POST do it and say so, or say why not. `deed` returns what to say.
 
@@ -267,6 +268,7 @@ class ScopedAdmin(ModelAdmin):
             "button": button,
             "back": back,
             "reason_label": reason_label,
+            "longest_reason": longest_reason,
             "reason": request.POST.get("reason", ""),
             "reason_error": reason_error,
         }

@@ -8,7 +8,7 @@ class DomainError(Exception):
 
     code     stable and public: integrators branch on it
     status   the HTTP status it maps to
-    details  values a program may use, JSON-ready
+    details  values a program may use, JSON-ready; `fields`, of several, are names or words by name
     """
 
     code = "invalid"

@@ -104,9 +104,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def domain_errors_of(error: DomainError) -> list[dict[str, str]]:
-    """Return the fields a domain error speaks of."""
+    """Return the fields a domain error speaks of; where it has words for each, each with its own."""
     fields = error.details.get("fields") or ([error.field] if error.field else [])
-    return [{"field": field, "code": error.code, "detail": error.detail} for field in fields]
+    words = fields if isinstance(fields, dict) else {}
+    return [
+        {"field": field, "code": error.code, "detail": words.get(field, error.detail)} for field in fields
+    ]
 
 
 def field_errors_of(error: exceptions.ValidationError) -> list[dict[str, str]]:

@@ -282,6 +282,7 @@ class CrossPromoChainAdmin(ScopedAdmin):
             button=button,
             deed=deed,
             reason_label=reason_label,
+            longest_reason=chains.LONGEST_REASON,
         )
 
     @action(description=_("Propose"), icon="send")

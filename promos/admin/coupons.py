@@ -20,7 +20,7 @@ from promos.coupon_wording import benefit_words, last_moment, source_words, stat
 from promos.models import Coupon
 from promos.rules import CouponState, coupon_state, normalise_code
 from promos.selectors import with_story
-from promos.services.coupon_life import void_coupon
+from promos.services.coupon_life import LONGEST_REASON, void_coupon
 from svoykrug.admin import MANAGERS, UncountedAdmin, staff_scope
 from svoykrug.history import moment
 
@@ -96,6 +96,7 @@ class CouponAdmin(UncountedAdmin):
             button=gettext("Take back"),
             deed=deed,
             reason_label=gettext("Why? Staff see it, the member does not."),
+            longest_reason=LONGEST_REASON,
         )
 
     @action(description=_("Download all as CSV"), icon="download")

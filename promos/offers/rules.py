@@ -115,7 +115,10 @@ class RuleFaults(DomainError):
     def __init__(self, faults: Collection[tuple[str, str]]) -> None:
         self.faults = list(faults)
         path, message = self.faults[0]
-        super().__init__(message, field=path, fields=[path for path, _message in self.faults])
+        words: dict[str, str] = {}
+        for where, what in self.faults:
+            words[where] = f"{words[where]} {what}" if where in words else what
+        super().__init__(message, field=path, fields=words)
 
 
 def parse(conditions: Any, effect: Any, *, categories: Container[str] | None = None) -> Rule:

@@ -26,6 +26,7 @@ from .announcements import tell_of_chain
 Status, Side = CrossPromoChain.Status, CrossPromoChain.Side
 Decision = ChainVersion.Decision
 DECIDES = (StaffMembership.Role.OWNER, StaffMembership.Role.MANAGER)
+LONGEST_REASON = 500
 AGREED = (Status.ACTIVE, Status.PAUSED)
 SOURCE, TARGET, EITHER = {Side.SOURCE}, {Side.TARGET}, {Side.SOURCE, Side.TARGET}
 # Whose step it is, by action and state; the programme may take each. What is missing cannot be done.
@@ -211,8 +212,10 @@ def decline(chain_id: UUID, *, reason: str, by: Member, at: datetime) -> CrossPr
     assert version
     if not reason.strip():
         raise ChainInvalid(_("Say why: the other side will read it."), field="reason")
-    if len(reason.strip()) > 500:
-        raise ChainInvalid(_("At most 500 characters."), field="reason")
+    if len(reason.strip()) > LONGEST_REASON:
+        raise ChainInvalid(
+            _("Say it in at most %(most)d characters.") % {"most": LONGEST_REASON}, field="reason"
+        )
     _decide(version, Decision.DECLINED, by=by, at=at, reason=reason.strip())
     if chain.status == Status.PROPOSED:
         chain.status = Status.DRAFT

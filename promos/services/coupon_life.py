@@ -40,11 +40,15 @@ def expire_coupons(*, at: datetime) -> int:
 
 @atomic
 def _expire(coupon_ids: Iterable[UUID], *, at: datetime) -> int:
-    rows = Coupon.objects.filter(pk__in=coupon_ids, status=Coupon.Status.ISSUED, valid_until__lte=at)
-    held = list(
-        rows.order_by("pk").select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
-    )
+    held = _hold_lapsed(coupon_ids, at=at)
     return Coupon.objects.filter(pk__in=held).update(status=Coupon.Status.EXPIRED, updated_at=at)
+
+
+def _hold_lapsed(coupon_ids: Iterable[UUID], *, at: datetime) -> list[UUID]:
+    """Hold those that are still to be used, until the transaction ends; not what a till holds."""
+    rows = Coupon.objects.filter(pk__in=coupon_ids, status=Coupon.Status.ISSUED, valid_until__lte=at)
+    held = rows.order_by("pk").select_for_update(skip_locked=True, no_key=True)
+    return list(held.values_list("pk", flat=True))
 
 
 def queue_coupon_warnings(*, at: datetime) -> int:

@@ -31,13 +31,14 @@ AT_ONCE = 500
 DUE = f"""
     SELECT a.id, a.arm, a.chain_id, a.chain_version, a.user_id, a.trigger_id, a.due_at, v.terms::text,
         c.coupon_benefit, c.coupon_value, c.coupon_text, c.coupon_min_amount, c.coupon_valid_days,
-        c.trigger_min_amount, c.status, c.target_business_id, b.name,
+        c.trigger_min_amount, c.status, c.target_business_id, b.name, s.name,
         t.amount + coalesce((SELECT sum(r.amount) FROM transactions r WHERE r.refund_of = t.id), 0),
         {ADVERTISABLE.format(member="a.user_id", channel="'inapp'", partner="c.target_business_id")}
     FROM chain_assignments a
     JOIN transactions t ON t.id = a.trigger_id
     JOIN cross_promo_chains c ON c.id = a.chain_id
     JOIN businesses b ON b.id = c.target_business_id
+    JOIN businesses s ON s.id = c.source_business_id
     LEFT JOIN chain_versions v ON v.chain_id = a.chain_id AND v.version = a.chain_version
     WHERE a.due_at <= %s ORDER BY a.due_at, a.id LIMIT %s
     FOR UPDATE OF a SKIP LOCKED
@@ -66,6 +67,7 @@ class Due:
     terms: Any
     status: str
     business: Business
+    source: str
     left: Decimal
     agrees: bool
 
@@ -97,9 +99,9 @@ def _due(row: tuple[Any, ...]) -> Due:
         terms = dict(zip(names, row[8:14], strict=True))
     else:
         terms = thawed(json.loads(frozen))
-    status, target_id, name, left, agrees = row[14:]
+    status, target_id, name, source, left, agrees = row[14:]
     business = Business(pk=target_id, name=name)
-    return Due(*row[:7], SimpleNamespace(**terms), status, business, left, agrees)  # type: ignore[call-arg]
+    return Due(*row[:7], SimpleNamespace(**terms), status, business, source, left, agrees)  # type: ignore[call-arg]
 
 
 def _refusal(due: Due, *, at: datetime) -> str:
@@ -113,7 +115,7 @@ def _refusal(due: Due, *, at: datetime) -> str:
 
 
 def _decide(found: list[Due], *, at: datetime) -> int:
-    decided, coupons = [], []
+    decided, coupons, sources = [], [], {}
     returned: dict[UUID, int] = defaultdict(int)
     for due in found:
         reason, coupon = _refusal(due, at=at), None
@@ -123,6 +125,7 @@ def _decide(found: list[Due], *, at: datetime) -> int:
                 at=due.due_at, created_at=at,
             )  # fmt: skip
             coupons.append(coupon)
+            sources[coupon.pk] = due.source
         elif due.arm == Arm.TREATMENT:
             # It was set aside by the trigger; another member may have it.
             returned[due.chain_id] += 1
@@ -134,7 +137,7 @@ def _decide(found: list[Due], *, at: datetime) -> int:
         )  # fmt: skip
     write = Write()
     write.insert("coupons", COUPONS, coupon_rows(coupons, recorded_at=at))
-    queue_within(write, coupon_messages(coupons, at=at))
+    queue_within(write, coupon_messages(coupons, sources, at=at))
     publish(write, coupon_events(coupons), at=at)
     write.add(COUNT, COUNTED, [{"id": pk, "issued": -n, "spent": ZERO} for pk, n in returned.items()])
     write.add(DECIDE, DECIDED, decided)

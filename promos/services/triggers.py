@@ -1,7 +1,7 @@
 """Chains that a purchase triggers: which ones, for whom, and in which arm."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from loyalty.rules import Tier
 from loyalty.services.messages import Message, queue_within
 from loyalty.services.transactions import StoredTransaction
 from promos.billing import Left
+from promos.coupon_messages import ISSUED
 from promos.coupon_wording import benefit_payload
 from promos.models import ChainAssignment, Coupon
 from promos.rules import in_holdout, new_code, trigger_refusal
@@ -60,16 +61,20 @@ def coupon_rows(coupons: Iterable[Coupon], *, recorded_at: datetime) -> list[dic
     ]
 
 
-def coupon_messages(coupons: Iterable[Coupon], *, at: datetime) -> list[Message]:
-    """Return the messages that tell members of new coupons; one that has run out already tells nobody."""
+def coupon_messages(coupons: Iterable[Coupon], sources: Mapping[UUID, str], *, at: datetime) -> list[Message]:
+    """Return the messages that tell members of new coupons; one that has run out already tells nobody.
+
+    sources  by coupon, the name of the business where the member bought
+    """
     return [
         Message(
             member_id=coupon.member_id,
-            template="coupon_issued",
+            template=ISSUED,
             payload=benefit_payload(coupon)
             | {
                 "coupon": str(coupon.pk),
                 "business": coupon.business.name,
+                "source": sources[coupon.pk],
                 "valid_until": coupon.valid_until.isoformat(),
             },
             purpose=Notification.Purpose.ADVERTISING,
@@ -106,6 +111,7 @@ class Triggers:
         # The chain whose coupon the purchase that is being decided redeems.
         self._gone_through: UUID | None = None
         self._coupons: list[Coupon] = []
+        self._sources: dict[UUID, str] = {}
         self._assignments: list[dict[str, Any]] = []
 
     def fire(
@@ -135,6 +141,7 @@ class Triggers:
                 )
                 if coupon:
                     coupons.append(coupon)
+                    self._sources[coupon.pk] = request.business.name
                 elif reason is None:
                     # The explanation goes to the till, too: it must tell neither the hold-out nor
                     # that the member buys at the target or consents to nothing.
@@ -174,7 +181,7 @@ class Triggers:
         """Add coupons, assignments, messages, shares of cost and the counts of chains to a statement."""
         write.insert("coupons", COUPONS, coupon_rows(self._coupons, recorded_at=self.recorded_at))
         write.insert("chain_assignments", ASSIGNMENTS, self._assignments)
-        queue_within(write, coupon_messages(self._coupons, at=self.recorded_at))
+        queue_within(write, coupon_messages(self._coupons, self._sources, at=self.recorded_at))
         self._shares.write(write)
         spent = self._shares.spent
         counted = [

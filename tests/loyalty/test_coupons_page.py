@@ -66,7 +66,7 @@ def test_a_coupon_says_where_it_came_from(signed_in, member, business, now):
 
     page = words(signed_in.get(reverse("member-coupons"), headers={"accept-language": "ru"}))
 
-    assert f"За покупку в «{chain.source_business.name}»." in page
+    assert f"Потому что вы купили в «{chain.source_business.name}»." in page
     assert "По предложению «Чай в подарок»." in page
     assert "Подарок от магазина: «Осенние купоны»." in page
 

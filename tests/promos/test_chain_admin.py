@@ -178,6 +178,30 @@ def test_the_page_counts_triggers_coupons_and_why_members_were_left_out(client, 
     assert [meter.percent for meter in shown["chain_meters"]] == [25, 25]
 
 
+def test_the_page_leads_to_the_chains_own_report(client, sides, chain):
+    client.force_login(sides[1].member)
+
+    shown = client.get(page(chain)).content.decode()
+
+    pair = reverse("admin:reports_win_win_pair", args=[chain.source_business_id, chain.target_business_id])
+    assert f'href="{pair}#chain-{chain.pk}"' in shown
+
+
+def test_a_reason_as_long_as_the_service_allows_fits_the_page(client, sides, chain):
+    client.force_login(sides[0].member)
+    client.post(page(chain), {**TERMS, "coupon_value": "15"})
+    client.force_login(sides[1].member)
+    asked = client.get(reverse("admin:promos_crosspromochain_decline", args=[chain.pk])).content.decode()
+    assert f'maxlength="{chains.LONGEST_REASON}"' in asked
+
+    too_long = step(client, chain, "decline", reason="x" * (chains.LONGEST_REASON + 1))
+    assert "500" in too_long.context["reason_error"]
+    assert chain.versions.filter(decision="").exists()
+
+    step(client, chain, "decline", reason="x" * chains.LONGEST_REASON)
+    assert chain.versions.get(version=2).reason == "x" * chains.LONGEST_REASON
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_page_costs_a_fixed_number_of_queries(client, sides, chain, count, django_assert_num_queries):
     for number in range(count):

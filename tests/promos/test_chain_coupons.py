@@ -6,10 +6,12 @@ from decimal import Decimal as D
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.translation import override
 
 from loyalty.models import Notification
 from loyalty.services.consents import Choice, advertising, decide
 from promos.chain_terms import terms_of
+from promos.coupon_messages import message_words
 from promos.models import ChainAssignment, Coupon, CrossPromoChain
 from promos.services import chains
 from promos.services.checkout import record_many, record_purchase, record_refund
@@ -96,6 +98,10 @@ class TestConsent:
         )  # fmt: skip
         assert message.dedupe_key == f"coupon:{coupon.pk}"
         assert (message.member, message.payload["coupon"]) == (member, str(coupon.pk))
+        with override("en"):
+            assert f"Because you bought at “{business.name}”. 20% off" in message_words(
+                message.template, message.payload
+            )[1].replace("\u202f", "")
 
     def test_a_coupon_that_has_run_out_already_is_not_announced(self, member, business):
         ChainFactory(source_business=business, accepted_at=NOON - days(60))

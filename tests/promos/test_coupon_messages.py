@@ -27,6 +27,14 @@ def test_a_coupon_that_was_given(language, title, text):
     assert [part.replace("\u00a0", " ").replace("\u202f", " ") for part in found] == [title, text]
 
 
+def test_a_chains_coupon_says_where_the_member_bought():
+    with override("ru"):
+        title, text = message_words("coupon_issued", PAYLOAD | {"source": "Печём вместе"})
+
+    assert title == "Купон от «Чайная на углу»"
+    assert text.startswith("Потому что вы купили в «Печём вместе». Скидка 20")
+
+
 @pytest.mark.parametrize(("days", "title"), [
     (3, "Купону для «Чайная на углу» осталось 3 дня"),
     (1, "Купону для «Чайная на углу» остался 1 день"),

@@ -94,6 +94,40 @@ def test_without_the_lock_a_coupon_is_redeemed_and_voided(at_once, monkeypatch):
     assert (coupon.status, coupon.redeemed_in.count()) == ("voided", 1)
 
 
+def test_without_the_lock_the_nightly_closing_expires_what_a_till_redeems(at_once, monkeypatch):
+    bought = Event()
+
+    def read_and_dawdle(coupon_ids, *, at):
+        found = list(Coupon.objects.filter(pk__in=coupon_ids, status="issued").values_list("pk", flat=True))
+        assert bought.wait(timeout=20)
+        return found
+
+    monkeypatch.setattr(coupon_life, "_hold_lapsed", read_and_dawdle)
+    business = BusinessFactory()
+    coupon = CouponFactory(business=business, valid_until=NOON)
+    before = NOON - timedelta(minutes=1)
+    bill = purchase(coupon.member, business, coupon_code=coupon.code, purchased_at=before)
+    listed = Event()
+    expire = coupon_life._expire
+
+    def expire_listed(coupon_ids, *, at):
+        listed.set()
+        return expire(coupon_ids, at=at)
+
+    monkeypatch.setattr(coupon_life, "_expire", expire_listed)
+
+    def sell():
+        assert listed.wait(timeout=20)
+        sold = record_purchase(bill, at=NOON)
+        bought.set()
+        return sold
+
+    at_once(sell, lambda: expire_coupons(at=NOON))
+
+    coupon.refresh_from_db()
+    assert (coupon.status, coupon.redeemed_in.count()) == ("expired", 1)
+
+
 def test_the_nightly_closing_leaves_alone_what_a_till_redeems(at_once):
     """The purchase was made in the coupon's last minute and reaches us while the job runs."""
     business = BusinessFactory()

@@ -5,9 +5,14 @@ import pytest
 from django.db import DataError, OperationalError
 from django.db.models import QuerySet
 
+from promos.errors import ChainInvalid
+from promos.models import Offer
+from promos.offers.rules import RuleFaults
+from promos.services.offers import Terms, save_draft
 from svoykrug.errors import DomainError
 from svoykrug.problems import exception_handler
 from tests.api import Caller, refusal
+from tests.factories import BusinessFactory
 
 pytestmark = pytest.mark.django_db
 anyone = Caller()
@@ -179,3 +184,34 @@ def test_what_nobody_foresaw_is_an_error_without_its_inside(monkeypatch):
 
     assert refusal(answer) == (500, "internal_error", [])
     assert b"secret" not in answer.content
+
+
+def test_a_refusal_of_several_fields_says_of_each_what_is_wrong_with_it(rf):
+    terms = Terms(
+        "",
+        {"weekdays": [9], "from": "2030-06-02T00:00:00Z", "until": "2030-06-01T00:00:00Z"},
+        {"kind": "percent", "value": "101"},
+    )
+    with pytest.raises(RuleFaults) as refused:
+        save_draft(terms, business=BusinessFactory())
+
+    answer = exception_handler(refused.value, {"request": rf.get("/")})
+
+    assert answer is not None
+    assert (answer.status_code, answer.data["code"]) == (400, "invalid")
+    assert [error["field"] for error in answer.data["errors"]] == [
+        "conditions.until", "conditions.weekdays.0", "effect.value", "title",
+    ]  # fmt: skip
+    words = [error["detail"] for error in answer.data["errors"]]
+    assert len(set(words)) == len(words)
+    assert not Offer.objects.exists()
+
+
+def test_a_chains_refusal_says_of_each_term_what_is_wrong_with_it(rf):
+    found = {"coupon_value": "Above 0 roubles.", "delay_hours": "At most ninety days."}
+    error = ChainInvalid("Above 0 roubles.", field="coupon_value", fields=found)
+
+    answer = exception_handler(error, {"request": rf.get("/")})
+
+    assert answer is not None
+    assert {each["field"]: each["detail"] for each in answer.data["errors"]} == found
