@@ -57,7 +57,7 @@ class CrmIntegration(ChangingRecord):
         )
 
     def __str__(self) -> str:
-        return f"{self.provider} · {self.business}"
+        return str(self.business)
 
 
 class CrmMessage(ChangingRecord):

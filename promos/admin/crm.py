@@ -23,6 +23,7 @@ from loyalty.models import CrmIntegration, CrmMessage
 from promos.crm import applying, integrations
 from promos.crm.errors import MappingRefused, Unreadable
 from promos.crm.trying import try_message
+from promos.crm.vendors import VENDORS
 from promos.tasks import apply_crm_message
 from svoykrug.admin import MANAGERS, ReadOnlyAdmin, ScopedAdmin
 from svoykrug.encryption import encrypt
@@ -55,7 +56,7 @@ class CrmIntegrationAdmin(ScopedAdmin):
         "How the shop's own CRM or till tells us of its sales: it sends them signed, or we ask it. "
         "Nothing it says is lost; what we could not read waits among the messages."
     )
-    list_display = ("business", "provider", "way", "is_active", "seen", "trouble")
+    list_display = ("business", "system", "way", "is_active", "seen", "trouble")
     list_select_related = ("business",)
     ordering = ("business__name", "id")
     sortable_by = ()
@@ -70,7 +71,7 @@ class CrmIntegrationAdmin(ScopedAdmin):
         head = (None, {"fields": ("business", "provider", "is_active", "mapping")})
         if obj is None:
             return [head, asked]
-        how = (_("How it goes"), {"fields": ("send_to", "seen", "waiting", "trouble", "refused")})
+        how = (_("How the connection does"), {"fields": ("send_to", "seen", "waiting", "trouble", "refused")})
         return [how, head, asked]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -227,6 +228,11 @@ class CrmIntegrationAdmin(ScopedAdmin):
 
     # --- Columns -----------------------------------------------------------------------------------
 
+    @admin.display(description=_("sending system"))
+    def system(self, integration: CrmIntegration) -> Any:
+        vendor = VENDORS.get(integration.provider)
+        return vendor.title if vendor else integration.provider
+
     @admin.display(description=_("how it comes"))
     def way(self, integration: CrmIntegration) -> str:
         return gettext("we ask") if integration.polling else gettext("it sends")
@@ -243,7 +249,7 @@ class CrmIntegrationAdmin(ScopedAdmin):
     def trouble(self, integration: CrmIntegration) -> str:
         return integration.last_error or "—"
 
-    @admin.display(description=_("key of that system"))
+    @admin.display(description=_("key kept"))
     def token_words(self, integration: CrmIntegration) -> str:
         return gettext("kept") if integration.token else gettext("none")
 
@@ -384,7 +390,7 @@ class CrmMessageAdmin(ReadOnlyAdmin):
     @admin.display(description=_("what it said"))
     def said(self, message: CrmMessage) -> str:
         return format_html(
-            '<pre class="font-mono overflow-x-auto text-xs whitespace-pre-wrap break-all">{}</pre>',
+            '<pre class="font-mono text-xs" style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>',
             readable(bytes(message.body)),
         )
 

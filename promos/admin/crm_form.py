@@ -35,7 +35,7 @@ class JSONArea(forms.JSONField):
 
 class CrmIntegrationForm(forms.ModelForm):
     provider = forms.ChoiceField(
-        label=_("System"),
+        label=_("Sending system"),
         choices=[(name, vendor.title) for name, vendor in VENDORS.items()],
         initial=OWN,
         widget=UnfoldAdminSelectWidget,

@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from loyalty.models import CrmIntegration
@@ -50,4 +51,6 @@ def _tried(event: Event, wanted: Any) -> Tried:
         (_("category"), event.category),
     ]
     titles = {"purchase": _("purchase"), "refund": _("refund"), "cancel": _("cancellation")}
-    return Tried(titles[event.kind], [fact for fact in facts if fact[1]], settled is None, skipped, trouble)
+    return Tried(
+        capfirst(titles[event.kind]), [fact for fact in facts if fact[1]], settled is None, skipped, trouble
+    )
