@@ -128,7 +128,10 @@ class OfferForm(forms.ModelForm):
         label=_("Categories"),
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=_("What your tills have really named. None marked: any."),
+        help_text=_(
+            "What your tills have really named. None marked: any. "
+            "Of a receipt with lines only the lines of these count."
+        ),
     )
     tiers = several(
         _("Tiers"), [(level, str(level)) for level in TIERS], help_text=_("None marked: any tier.")

@@ -66,7 +66,7 @@ def condition_words(asked: Conditions, *, for_staff: bool = False, event: str = 
     if asked.min_amount is not None:
         parts.append(pgettext("offer", "on a bill of %(sum)s or more") % {"sum": rub(asked.min_amount)})
     if asked.categories:
-        parts.append(gettext("for purchases of: %(names)s") % {"names": ", ".join(asked.categories)})
+        parts.append(gettext("for purchases of %(names)s") % {"names": _named(asked.categories)})
     parts.append(_tiers(asked.tiers))
     if asked.segments and for_staff:
         names = ", ".join(f"«{Segment(segment).label}»" for segment in asked.segments)
@@ -158,6 +158,10 @@ def last_moment(ends: datetime) -> str:
     if local.time() == time():
         return date_format(local - timedelta(microseconds=1), "j E Y")
     return date_format(local, "j E Y, H:i")
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return ", ".join(pgettext("a name in quotes", "“%(name)s”") % {"name": name} for name in names)
 
 
 def _dates(asked: Conditions) -> list[str]:

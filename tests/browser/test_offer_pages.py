@@ -65,7 +65,7 @@ def test_from_the_form_to_the_members_page(live_server, sessions, chromium):
     said = page.locator("#offer-preview .said")
     expect(said).to_have_text("За каждую покупку: бонусы ×2")
     page.get_by_label("чай", exact=True).check()
-    expect(said).to_have_text("За покупки категорий: чай: бонусы ×2")
+    expect(said).to_have_text("За покупки категорий «чай»: бонусы ×2")
     page.get_by_role("button", name="Сохранить и продолжить редактирование").click()
 
     page.get_by_role("link", name="Примерить").click()
@@ -84,7 +84,7 @@ def test_from_the_form_to_the_members_page(live_server, sessions, chromium):
     page.goto(address)
     page.get_by_role("link", name="Акции", exact=True).click()
     expect(page.get_by_text("К чаю")).to_be_visible()
-    expect(page.get_by_text("За покупки категорий: чай: бонусы ×2")).to_be_visible()
+    expect(page.get_by_text("За покупки категорий «чай»: бонусы ×2")).to_be_visible()
     assert sideways(page) == 0
     assert (watch.complaints, watch.foreign) == ([], [])
     phone.close()

@@ -34,8 +34,8 @@ GIFT = {"kind": "coupon", "benefit": "gift", "text": "чай", "valid_days": 14}
     ),
     (
         {"min_amount": "500", "categories": ["чай", "кофе"]}, {"kind": "discount_fixed", "value": "100"},
-        "On a bill of 500\u202f₽ or more, for purchases of: чай, кофе: 100\u202f₽ off the bill",
-        "При чеке от 500\u202f₽, за покупки категорий: чай, кофе: скидка 100\u202f₽",
+        "On a bill of 500\u202f₽ or more, for purchases of “чай”, “кофе”: 100\u202f₽ off the bill",
+        "При чеке от 500\u202f₽, за покупки категорий «чай», «кофе»: скидка 100\u202f₽",
     ),
     (
         {"first_purchase": True, "tiers": [1]}, {"kind": "fixed", "value": "50"},
