@@ -18,6 +18,7 @@ from promos.offers.simulation import simulate
 from promos.services.checkout import record_many
 from promos.services.offers import Terms, publish, save_draft
 from promos.services.purchases import PurchaseRequest
+from promos.services.replay import replay_purchases
 from tests.factories import NOON, BusinessFactory, CouponFactory, MemberFactory
 from tests.promos.requests import purchase
 from tests.shared_data import SHARED_DATA
@@ -141,6 +142,8 @@ def test_bonuses_of_real_purchases_are_exactly_what_the_published_offers_give():
         assert result.cost_rub == (total.bonuses * D("0.80")).quantize(D("0.01")), code
         assert sum(sums.purchases for sums in result.tiers.values()) == total.purchases
         assert sum(sums.bonuses for sums in result.weeks.values()) == total.bonuses
+    [*_, replayed] = replay_purchases()
+    assert (replayed.replayed, replayed.differences) == (ROWS, [])
     # The sample is no idle one: limits bind, tiers differ.
     assert simulated["B12"].total.purchases < simulated["B12"].looked_at
     assert D(1400) < simulated["B16"].total.bonuses <= D(1500)
