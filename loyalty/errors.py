@@ -142,3 +142,10 @@ class KeptAnswerUnreadable(DomainError):
 
     code = "unavailable"
     status = 503
+
+
+class LedgerWrong(DomainError):
+    """The nightly audit found rows that break a rule of the ledger."""
+
+    code = "ledger_wrong"
+    status = 500

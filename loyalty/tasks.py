@@ -1,5 +1,6 @@
 """Nightly and monthly work of the ledger; each may run twice. The schedule is rows of django-celery-beat."""
 
+import logging
 import time
 from dataclasses import asdict
 
@@ -7,8 +8,11 @@ from celery import shared_task
 from django.db import OperationalError
 from django.utils import timezone
 
-from loyalty.services import expiry, idempotency, tiers
+from loyalty.errors import LedgerWrong
+from loyalty.services import expiry, idempotency, staff_alerts, tiers, verification
 from loyalty.services.webhooks import delivery
+
+log = logging.getLogger(__name__)
 
 WEBHOOKS_RUN_SECONDS = 50
 
@@ -47,3 +51,18 @@ def forget_old_webhook_events() -> int:
 @shared_task(name="forget_answers")
 def forget_answers() -> int:
     return idempotency.forget_answers(at=timezone.now())
+
+
+@shared_task(name="verify_ledger")
+def verify_ledger() -> None:
+    """Ask every rule of the ledger of every row; tell programme staff what is wrong, and fail then."""
+    at = timezone.now()
+    with verification.snapshot():
+        wrong = [finding for finding in verification.verify_ledger(at=at) if finding.wrong]
+    if not wrong:
+        return
+    for each in wrong:
+        row = each.first.row_id if each.first else None
+        log.error("%s: %d wrong, the first is %s %s.", each.check.rule, each.wrong, each.check.table, row)
+    staff_alerts.warn_of_wrong_rows(wrong, at=at)
+    raise LedgerWrong(f"{sum(each.wrong for each in wrong)} rows are wrong: run `manage.py verify_ledger`.")
