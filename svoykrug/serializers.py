@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -18,7 +19,12 @@ LONGEST_NAME_SHOWN = 80
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields it does not know, naming each: a misspelt field must not pass silently."""
+    """Refuses fields it does not know, naming each: a misspelt field must not pass silently.
+
+    exactly_one  one field stands for all, never two at once; the serializer refuses what does not obey
+    """
+
+    exactly_one = False
 
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, Any] = {}
@@ -34,6 +40,24 @@ class StrictSerializer(serializers.Serializer[Any]):
         if errors:
             raise ValidationError(errors)
         return values
+
+
+class StrictSerializerSchema(OpenApiSerializerExtension):
+    """Says in the description that there are no other fields, which texts may not be empty, and where
+    exactly one field must be given."""
+
+    target_class = "svoykrug.serializers.StrictSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        schema["additionalProperties"] = False
+        for name, field in self.target.fields.items():
+            if isinstance(field, serializers.CharField) and not field.allow_blank:
+                schema["properties"][name].setdefault("minLength", 1)
+        if getattr(self.target, "exactly_one", False):
+            schema |= {"minProperties": 1, "maxProperties": 1}
+        return schema
 
 
 @cache
@@ -63,6 +87,15 @@ def represented(serializer: type[serializers.Serializer[Any]], instance: Any) ->
 def unknown_names(data: Mapping[str, Any], known: Any) -> list[str]:
     """Return the names that are not known, shortened to what a message can show."""
     return [str(name)[:LONGEST_NAME_SHOWN] for name in data if name not in known]
+
+
+class TextField(serializers.CharField):
+    """Text of a request: a number is refused, not turned into one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 @extend_schema_field(

@@ -10,14 +10,14 @@ from rest_framework.exceptions import ValidationError
 
 from loyalty.models import BonusEntry, Business, Consent, Session, TierChange, Transaction
 from loyalty.services.consents import CHANNELS, PROCESSING, Choice, Subject, advertising, handover
-from svoykrug.serializers import MomentField, MoneyOut, StrictSerializer
+from svoykrug.serializers import MomentField, MoneyOut, StrictSerializer, TextField
 
 MOST_PARTNERS = 200
 OLDEST_YEARS = 120
 
 
 class OtpIn(StrictSerializer):
-    phone = serializers.CharField(max_length=40)
+    phone = TextField(max_length=40)
 
 
 class OtpOut(serializers.Serializer[Any]):
@@ -99,9 +99,9 @@ class ConsentsOut(serializers.Serializer[Any]):
 
 
 class TokenIn(StrictSerializer):
-    phone = serializers.CharField(max_length=40)
+    phone = TextField(max_length=40)
     code = serializers.RegexField(r"^\s*[0-9]{6}\s*$", help_text="The six digits sent to the phone.")
-    referral_code = serializers.CharField(
+    referral_code = TextField(
         max_length=40,
         required=False,
         help_text="An inviter's code, in any case; one that nobody has is ignored.",
@@ -119,7 +119,7 @@ class SignedInOut(TokensOut):
 
 
 class RefreshIn(StrictSerializer):
-    refresh = serializers.CharField(max_length=200)
+    refresh = TextField(max_length=200)
 
 
 class DeviceOut(serializers.Serializer[Any]):
@@ -163,11 +163,11 @@ class MeOut(serializers.Serializer[Any]):
 class MeIn(StrictSerializer):
     """What the member may change; what is left out stays."""
 
-    first_name = serializers.CharField(required=False, allow_blank=True, max_length=80)
-    last_name = serializers.CharField(required=False, allow_blank=True, max_length=80)
+    first_name = TextField(required=False, allow_blank=True, max_length=80)
+    last_name = TextField(required=False, allow_blank=True, max_length=80)
     email = serializers.EmailField(required=False, allow_blank=True)
     birth_date = serializers.DateField(required=False, allow_null=True)
-    city = serializers.CharField(required=False, allow_blank=True, max_length=80)
+    city = TextField(required=False, allow_blank=True, max_length=80)
     language = serializers.ChoiceField(required=False, choices=["ru", "en"])
 
     def validate_birth_date(self, born: date | None) -> date | None:
@@ -285,8 +285,8 @@ class EntryOut(serializers.Serializer[Any]):
 class ListQuery(StrictSerializer):
     """What a list's address may carry; the pager reads both."""
 
-    cursor = serializers.CharField(required=False, help_text="From `next` or `previous`.")
-    page_size = serializers.CharField(required=False, help_text="1 to 200, 50 if not given.")
+    cursor = TextField(required=False, help_text="From `next` or `previous`.")
+    page_size = TextField(required=False, help_text="1 to 200, 50 if not given.")
 
 
 class PeriodQuery(ListQuery):

@@ -26,7 +26,7 @@ from loyalty.services.webhooks.endpoints import (
 from svoykrug.outbound import LONGEST_URL
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
-from svoykrug.serializers import StrictSerializer, represented, validated
+from svoykrug.serializers import StrictSerializer, TextField, represented, validated
 
 INTEGRATOR = [{"ApiKey": []}]
 MAY_SET = [
@@ -35,24 +35,24 @@ MAY_SET = [
 
 
 class EndpointIn(StrictSerializer):
-    url = serializers.CharField(max_length=LONGEST_URL, help_text="https:// and a public address.")
+    url = TextField(max_length=LONGEST_URL, help_text="https:// and a public address.")
     events = serializers.ListField(
         child=serializers.ChoiceField(choices=ASKED_FOR), min_length=1, max_length=len(ASKED_FOR)
     )
-    description = serializers.CharField(max_length=120, required=False, allow_blank=True, default="")
+    description = TextField(max_length=120, required=False, allow_blank=True, default="")
 
 
 class EndpointChangeIn(StrictSerializer):
     """Every field may be left out."""
 
-    url = serializers.CharField(max_length=LONGEST_URL, required=False)
+    url = TextField(max_length=LONGEST_URL, required=False)
     events = serializers.ListField(
         child=serializers.ChoiceField(choices=ASKED_FOR),
         min_length=1,
         max_length=len(ASKED_FOR),
         required=False,
     )
-    description = serializers.CharField(max_length=120, required=False, allow_blank=True)
+    description = TextField(max_length=120, required=False, allow_blank=True)
     status = serializers.ChoiceField(choices=MAY_SET, required=False)
     missed_since = serializers.DateTimeField(
         required=False,

@@ -14,7 +14,7 @@ from loyalty.models import Transaction
 from loyalty.phones import normalise_phone
 from promos.models import Benefit
 from promos.services.purchases import LineRefund
-from svoykrug.serializers import AmountField, MomentField, MoneyOut, StrictSerializer, represented
+from svoykrug.serializers import AmountField, MomentField, MoneyOut, StrictSerializer, TextField, represented
 
 MOST_LINES = 500
 MOST_TEXT = 200
@@ -23,8 +23,9 @@ MOST_TEXT = 200
 class MemberContact(StrictSerializer):
     """A member who is not at the till: exactly one of the two."""
 
-    phone = serializers.CharField(required=False, max_length=40)
-    card = serializers.CharField(required=False, max_length=64)
+    exactly_one = True
+    phone = TextField(required=False, max_length=40)
+    card = TextField(required=False, max_length=64)
 
     def validate_phone(self, text: str) -> str:
         try:
@@ -43,7 +44,7 @@ class MemberContact(StrictSerializer):
 class MemberRef(MemberContact):
     """Who buys: exactly one of the three."""
 
-    code = serializers.CharField(
+    code = TextField(
         required=False, max_length=32, help_text="From the member's page: digits, or all that the QR carries."
     )
 
@@ -51,9 +52,9 @@ class MemberRef(MemberContact):
 class LineIn(StrictSerializer):
     """A line of the receipt."""
 
-    sku = serializers.CharField(required=False, max_length=64)
-    name = serializers.CharField(required=False, max_length=MOST_TEXT)
-    category = serializers.CharField(required=False, max_length=MOST_TEXT)
+    sku = TextField(required=False, max_length=64)
+    name = TextField(required=False, max_length=MOST_TEXT)
+    category = TextField(required=False, max_length=MOST_TEXT)
     quantity = AmountField(required=False, decimals=3)
     amount = AmountField(help_text="Roubles for the whole line.")
 
@@ -71,9 +72,9 @@ class BillIn(StrictSerializer):
 
     member = MemberRef(required=False)
     amount = AmountField(required=False, help_text="Roubles before any discount.")
-    category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+    category = TextField(required=False, allow_blank=True, max_length=MOST_TEXT)
     lines = LineIn(many=True, required=False, max_length=MOST_LINES)
-    coupon = serializers.CharField(
+    coupon = TextField(
         required=False, max_length=32, help_text="As the member shows it: any case, hyphens or not."
     )
     redeem = AmountField(required=False, zero=True, help_text="Bonuses that pay a part of the bill.")
@@ -100,12 +101,12 @@ class QuoteIn(BillIn):
 
 
 class PurchaseIn(BillIn):
-    external_id = serializers.CharField(
+    external_id = TextField(
         max_length=MOST_TEXT, help_text="The receipt's number: the same purchase is never recorded twice."
     )
     member = MemberRef(required=False, help_text="Required without a quote.")
     amount = AmountField(required=False, help_text="Roubles before any discount. Required without a quote.")
-    presence_code = serializers.CharField(
+    presence_code = TextField(
         required=False,
         max_length=32,
         help_text="The member's code, which spending needs; `member` named by its code says it already.",
@@ -139,7 +140,7 @@ class LineRefundIn(StrictSerializer):
 class RefundIn(StrictSerializer):
     """Either the amount or the lines."""
 
-    external_id = serializers.CharField(max_length=MOST_TEXT)
+    external_id = TextField(max_length=MOST_TEXT)
     amount = AmountField(required=False, help_text="Roubles given back, before discount and bonuses.")
     lines = LineRefundIn(many=True, required=False, allow_empty=False, max_length=MOST_LINES)
     purchased_at = MomentField(required=False)
@@ -157,17 +158,17 @@ class RefundIn(StrictSerializer):
 class ReceiptRefundIn(RefundIn):
     """Of a purchase named by its receipt number."""
 
-    refund_of = serializers.CharField(
+    refund_of = TextField(
         max_length=MOST_TEXT,
         help_text="External id of the purchase. While it is unknown, `member` and `amount` are needed.",
     )
     member = MemberContact(required=False, help_text="The purchase's, if not given.")
-    category = serializers.CharField(required=False, allow_blank=True, max_length=MOST_TEXT)
+    category = TextField(required=False, allow_blank=True, max_length=MOST_TEXT)
 
 
 class BatchRefundIn(ReceiptRefundIn):
     kind = serializers.ChoiceField(choices=["refund"])
-    refund_of = serializers.CharField(
+    refund_of = TextField(
         max_length=MOST_TEXT, required=False, allow_null=True, allow_blank=True,
         help_text="External id of the purchase. A refund that comes first is parked and needs `member`.",
     )  # fmt: skip
@@ -313,15 +314,15 @@ class BatchRowIn(StrictSerializer):
     """A row of a batch, for the description: a purchase, or a refund with `refund_of`."""
 
     kind = serializers.ChoiceField(choices=Transaction.Kind.choices, default=Transaction.Kind.PURCHASE)
-    external_id = serializers.CharField(max_length=MOST_TEXT)
-    refund_of = serializers.CharField(required=False, allow_null=True, help_text="Refunds only.")
+    external_id = TextField(max_length=MOST_TEXT)
+    refund_of = TextField(required=False, allow_null=True, help_text="Refunds only.")
     member = MemberContact(required=False, help_text="A refund takes its purchase's member if not given.")
     amount = AmountField(required=False)
-    category = serializers.CharField(required=False)
+    category = TextField(required=False)
     lines = LineIn(many=True, required=False, help_text="Of a purchase; of a refund `line` and `amount`.")
-    coupon = serializers.CharField(required=False, help_text="Purchases only.")
+    coupon = TextField(required=False, help_text="Purchases only.")
     redeem = AmountField(required=False, zero=True, help_text="Purchases only.")
-    presence_code = serializers.CharField(required=False, help_text="Purchases only.")
+    presence_code = TextField(required=False, help_text="Purchases only.")
     quote = serializers.UUIDField(required=False, help_text="Purchases only.")
     purchased_at = MomentField(required=False)
 
