@@ -23,7 +23,8 @@ CLUSTER = pytest.StashKey[Cluster]()
 def pytest_sessionstart(session: pytest.Session) -> None:
     if missing():
         return
-    cluster = Cluster(Path(tempfile.mkdtemp(prefix="svoykrug-cluster-")), print)
+    settings.LOCAL_DIR.mkdir(mode=0o700, exist_ok=True)
+    cluster = Cluster(Path(tempfile.mkdtemp(prefix="cluster-", dir=settings.LOCAL_DIR)), print)
     session.config.stash[CLUSTER] = cluster
     cluster.start()
     settings.CLICKHOUSE_URL = cluster.address()
