@@ -145,14 +145,14 @@ TABLE: dict[str, dict[str, Call]] = {
     "members/lookup": {
         "GET": Call(MEMBERS, 200, query=lambda scene: {"card": scene.member(scene.own).card_number})
     },
-    "webhook-endpoints": {"GET": Call(READ, 200), "POST": Call(READ, 201, a_webhook)},
+    "webhook-endpoints": {"GET": Call(READ, 200), "POST": Call(WRITE, 201, a_webhook)},
     "webhook-endpoints/<endpoint_id>": {
         "GET": Call(READ, 200, thing=row(WebhookEndpoint)),
-        "PATCH": Call(READ, 200, lambda scene: {"description": "касса"}, row(WebhookEndpoint)),
-        "DELETE": Call(READ, 204, thing=row(WebhookEndpoint)),
+        "PATCH": Call(WRITE, 200, lambda scene: {"description": "касса"}, row(WebhookEndpoint)),
+        "DELETE": Call(WRITE, 204, thing=row(WebhookEndpoint)),
     },
     "webhook-deliveries": {"GET": Call(READ, 200)},
-    "webhook-deliveries/<delivery_id>/redeliver": {"POST": Call(READ, 202, thing=row(WebhookDelivery))},
+    "webhook-deliveries/<delivery_id>/redeliver": {"POST": Call(WRITE, 202, thing=row(WebhookDelivery))},
     "members/presence-code": {
         "POST": Call(WRITE, 202, lambda scene: {"member": {"phone": scene.member(scene.own).phone}})
     },

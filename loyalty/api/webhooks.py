@@ -6,8 +6,10 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -100,12 +102,23 @@ class DeliveryOut(serializers.Serializer[Any]):
         return delivery.next_attempt_at.isoformat() if pending else None
 
 
+class ReadsPurchases(BasePermission):
+    """Whoever sets up a webhook reads purchases by it, so a key that may only write them may not."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        scope = ApiKey.Scope.PURCHASES_READ
+        self.message = gettext("The API key lacks the scope %(scope)s.") % {"scope": scope}
+        return scope in request.auth.scopes
+
+
 class WebhookView(ApiView):
-    """Who may read purchases may have them sent."""
+    """Who may read purchases sees where they are sent; only who may write them, too, changes it."""
 
     authentication_classes = (ApiKeyAuthentication, MemberTokenAuthentication)
-    permission_classes = (HasScope,)
-    scopes = dict.fromkeys(("GET", "POST", "PATCH", "DELETE"), ApiKey.Scope.PURCHASES_READ)
+    permission_classes = (HasScope, ReadsPurchases)
+    scopes = {"GET": ApiKey.Scope.PURCHASES_READ} | dict.fromkeys(
+        ("POST", "PATCH", "DELETE"), ApiKey.Scope.PURCHASES_WRITE
+    )
 
     def own_endpoint(self, endpoint_id: UUID) -> WebhookEndpoint:
         own = WebhookEndpoint.objects.filter(business=self.request.auth.business)
@@ -113,25 +126,25 @@ class WebhookView(ApiView):
 
 
 class EndpointsView(WebhookView):
-    # Ten at most: all of them, as they are.
-    pagination_class = None
+    pagination_class = NewestFirst
+    queryset = WebhookEndpoint.objects.none()
 
     @describe(
         operation_id="list_webhook_endpoints",
-        summary="Where the business is told what happens",
+        summary="Where the business is told what happens, newest first",
         answers={200: EndpointOut(many=True)},
-        problems=(401, 403),
+        problems=(400, 401, 403),
         auth=INTEGRATOR,
-        filters=False,
     )
     def get(self, request: Request) -> Response:
-        own = WebhookEndpoint.objects.filter(business=request.auth.business).order_by("id")
-        return Response([represented(EndpointOut, endpoint) for endpoint in own])
+        page = self.paginate_queryset(WebhookEndpoint.objects.filter(business=request.auth.business))
+        return self.get_paginated_response(EndpointOut(page, many=True).data)
 
     @describe(
         operation_id="create_webhook_endpoint",
         summary="Have events sent to an address",
-        description="Signed by the Standard Webhooks specification. At most ten of a business.",
+        description="Signed by the Standard Webhooks specification. At most ten of a business. "
+        "Needs purchases:write besides purchases:read, as every change here.",
         request=EndpointIn,
         example={"url": "https://till.example.org/hook", "events": ["purchase.created", "purchase.refunded"]},
         answers={201: EndpointCreatedOut},

@@ -274,7 +274,7 @@ def test_objects_of_the_one_are_not_found_by_the_other(sandbox, live, member, sh
             other.get(f"coupons/{coupon.code}"),
             other.delete(f"webhook-endpoints/{endpoint}"),
         ]
-        assert [row["id"] for row in own.get("webhook-endpoints").json()] == [endpoint]
+        assert [row["id"] for row in own.get("webhook-endpoints").json()["results"]] == [endpoint]
         receipts = [row["external_id"] for row in own.get("transactions").json()["results"]]
         assert receipts[0] == "1"
         assert bought not in other.get("transactions").content.decode()

@@ -27,7 +27,7 @@ def business():
 def call(client):
     """Return a caller for a business's key: call(business)("post", path, body)."""
 
-    def of(business, *, scopes=(ApiKey.Scope.PURCHASES_READ,)):
+    def of(business, *, scopes=(ApiKey.Scope.PURCHASES_READ, ApiKey.Scope.PURCHASES_WRITE)):
         _key, secret = create_api_key(business=business, scopes=scopes)
 
         def send(method, path, body=None):
@@ -51,7 +51,7 @@ def test_an_endpoint_is_made_read_changed_and_removed(business, call):
     path = f"{ENDPOINTS}/{made.json()['id']}"
     assert made.json()["secret"].startswith("whsec_")
     assert "secret" not in send("get", path).json()
-    assert [row["description"] for row in send("get", ENDPOINTS).json()] == ["Касса"]
+    assert [row["description"] for row in send("get", ENDPOINTS).json()["results"]] == ["Касса"]
 
     changed = send("patch", path, {"events": ["purchase.refunded"], "status": "paused"}).json()
     assert (changed["events"], changed["status"]) == (["purchase.refunded"], "paused")
@@ -101,7 +101,7 @@ def test_anothers_webhooks_do_not_exist(business, call):
         assert send("patch", path, {"status": "paused"}).status_code == 404
     for identity in (delivery.pk, ABSENT):
         assert send("post", f"{DELIVERIES}/{identity}/redeliver", {}).status_code == 404
-    assert send("get", ENDPOINTS).json() == []
+    assert send("get", ENDPOINTS).json()["results"] == []
     assert send("get", DELIVERIES).json()["results"] == []
     theirs.refresh_from_db()
     assert theirs.status == "active"
@@ -109,8 +109,47 @@ def test_anothers_webhooks_do_not_exist(business, call):
 
 def test_a_key_that_may_not_read_purchases_may_not_have_them_sent(business, call):
     send = call(business, scopes=[ApiKey.Scope.PURCHASES_WRITE])
-    assert send("post", ENDPOINTS, asked()).status_code == 403
-    assert send("get", DELIVERIES).status_code == 403
+    answers = [send("post", ENDPOINTS, asked()), send("get", DELIVERIES)]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert all("purchases:read" in answer.json()["detail"] for answer in answers)
+    assert not WebhookEndpoint.objects.exists()
+
+
+def test_a_key_that_only_reads_changes_no_webhook(business, call):
+    endpoint, _ = add_endpoint(business=business, url="http://127.0.0.1:9/", events=["purchase.created"])
+    delivery = ping(endpoint, at=timezone.now())
+    WebhookDelivery.objects.update(status="failed", attempts=14)
+    send = call(business, scopes=[ApiKey.Scope.PURCHASES_READ])
+    path = f"{ENDPOINTS}/{endpoint.pk}"
+
+    refused = [
+        send("post", ENDPOINTS, asked()), send("patch", path, {"status": "paused"}), send("delete", path),
+        send("post", f"{DELIVERIES}/{delivery.pk}/redeliver", {}),
+    ]  # fmt: skip
+
+    assert [answer.status_code for answer in refused] == [403] * 4
+    assert all("purchases:write" in answer.json()["detail"] for answer in refused)
+    assert send("get", path).json()["status"] == WebhookEndpoint.objects.get().status == "active"
+    assert WebhookDelivery.objects.get().status == "failed"
+
+
+def test_webhooks_are_listed_newest_first_by_cursor_in_constant_queries(
+    business, call, django_assert_num_queries
+):
+    send = call(business)
+    rows = [send("post", ENDPOINTS, asked()).json()["id"]]
+    with django_assert_num_queries(2):
+        assert [row["id"] for row in send("get", ENDPOINTS).json()["results"]] == rows
+    rows += [send("post", ENDPOINTS, asked()).json()["id"] for _endpoint in range(2)]
+    with django_assert_num_queries(2):
+        whole = send("get", ENDPOINTS).json()
+    assert [row["id"] for row in whole["results"]] == rows[::-1]
+    assert (whole["next"], whole["previous"]) == (None, None)
+
+    first = send("get", f"{ENDPOINTS}?page_size=2").json()
+    second = send("get", first["next"]).json()
+    assert [[row["id"] for row in page["results"]] for page in (first, second)] == [rows[:0:-1], rows[:1]]
+    assert send("get", f"{ENDPOINTS}?page_size=0").json()["errors"][0]["field"] == "page_size"
 
 
 def test_deliveries_are_listed_newest_first_in_constant_queries(business, call, django_assert_num_queries):
