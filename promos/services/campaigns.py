@@ -1,8 +1,8 @@
 """Coupons for an audience: counted beforehand, issued in the background, once for each member.
 
-Five hundred members make one transaction: their coupons, their messages and how far the issue has
-come are committed together. So an issue that was cut off goes on where it stopped, and of two at
-work each takes the next five hundred in turn.
+Five hundred members make one transaction: their coupons, messages and webhook events, and how far
+the issue has come are committed together. So an issue that was cut off goes on where it stopped,
+and of two at work each takes the next five hundred in turn.
 """
 
 from collections.abc import Collection
@@ -20,6 +20,7 @@ from loyalty.models import Notification
 from loyalty.rules import end_of_day
 from loyalty.services.consents import ADVERTISABLE, may_advertise
 from loyalty.services.messages import Message, queue_within
+from loyalty.services.webhooks.outbox import publish
 from promos.coupon_messages import GIVEN as MESSAGE
 from promos.coupon_wording import benefit_payload
 from promos.errors import CampaignRefused
@@ -29,8 +30,9 @@ from svoykrug.db.models import uuid7
 from svoykrug.db.sql import Write
 from svoykrug.failpoints import failpoint
 
+from .announcements import coupon_events
 from .audience import audience
-from .triggers import COUPONS
+from .triggers import COUPONS, coupon_rows
 
 # Their purchases wait for so long as a part takes, some tenths of a second.
 MEMBERS_AT_ONCE = 500
@@ -172,21 +174,19 @@ def _give(campaign: CouponCampaign, member_ids: Collection[UUID], *, at: datetim
     last_day = timezone.localdate(at) + timedelta(days=campaign.valid_days)
     valid_until = end_of_day(last_day, timezone.get_default_timezone())
     coupons = [
-        {
-            "id": uuid7(), "created_at": at + timedelta(microseconds=number), "updated_at": at,
-            "code": new_code(), "user_id": member_id,
-            "business_id": campaign.business_id, "chain_id": None, "status": Coupon.Status.ISSUED,
-            "benefit": campaign.benefit, "benefit_value": campaign.benefit_value,
-            "benefit_text": campaign.benefit_text, "min_amount": campaign.min_amount,
-            "valid_from": at, "valid_until": valid_until, "issued_for": None,
-        }
+        Coupon(
+            created_at=at + timedelta(microseconds=number), code=new_code(), member_id=member_id,
+            business=campaign.business, benefit=campaign.benefit, benefit_value=campaign.benefit_value,
+            benefit_text=campaign.benefit_text, min_amount=campaign.min_amount, valid_from=at,
+            valid_until=valid_until,
+        )
         # A microsecond apart: lists go by index from the newest on, and would sort thousands of one moment.
         for number, member_id in enumerate(member_ids, start=campaign.matched)
     ]  # fmt: skip
     given = [
         {
-            "id": uuid7(), "created_at": at, "campaign_id": campaign.pk, "user_id": coupon["user_id"],
-            "coupon_id": coupon["id"],
+            "id": uuid7(), "created_at": at, "campaign_id": campaign.pk, "user_id": coupon.member_id,
+            "coupon_id": coupon.pk,
         }
         for coupon in coupons
     ]  # fmt: skip
@@ -196,19 +196,21 @@ def _give(campaign: CouponCampaign, member_ids: Collection[UUID], *, at: datetim
     }
     messages = [
         Message(
-            member_id=coupon["user_id"],
+            member_id=coupon.member_id,
             template=MESSAGE,
-            payload=payload | {"coupon": str(coupon["id"])},
+            payload=payload | {"coupon": str(coupon.pk)},
             purpose=Notification.Purpose.ADVERTISING,
             partner_id=campaign.business_id,
-            dedupe_key=f"campaign:{campaign.pk}:{coupon['user_id']}",
+            dedupe_key=f"campaign:{campaign.pk}:{coupon.member_id}",
             channel=CHANNEL,
             send_after=at,
         )
         for coupon in coupons
     ]
     write = Write()
-    write.insert("coupons", COUPONS, coupons)
+    write.insert("coupons", COUPONS, coupon_rows(coupons, recorded_at=at))
     write.insert("campaign_coupons", GIVEN, given)
     queue_within(write, messages)
+    if campaign.business.has_webhooks:
+        publish(write, coupon_events(coupons), at=at)
     write.execute()

@@ -8,7 +8,8 @@ from django.db import IntegrityError
 from django.db.transaction import atomic
 from django_celery_beat.models import PeriodicTask
 
-from loyalty.models import Notification, StatusTier
+from loyalty.models import Notification, StatusTier, WebhookDelivery, WebhookEvent
+from loyalty.services.webhooks.endpoints import add_endpoint
 from promos import tasks
 from promos.errors import CampaignRefused
 from promos.models import CampaignCoupon, Coupon, CouponCampaign
@@ -166,6 +167,42 @@ class TestIssue:
         assert (message.partner, message.channel) == (business, "inapp")
         assert message.payload["coupon"] == str(Coupon.objects.get().pk)
 
+    def test_the_partners_systems_hear_of_each_coupon_without_its_code(self, business, settings):
+        settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+        members = {str(buyer(business).pk) for _ in range(2)}
+        add_endpoint(business=business, url="http://127.0.0.1:9/", events=["coupon.issued"])
+        business.refresh_from_db()
+
+        issued(CampaignFactory(business=business, benefit="fixed", benefit_value=D("150"), min_amount=D("5")))
+
+        events, coupons = WebhookEvent.objects.all(), Coupon.objects.in_bulk()
+        assert {event.object_id for event in events} == coupons.keys()
+        assert {event.data["member"] for event in events} == members
+        for event in events:
+            coupon = coupons[event.object_id]
+            assert (event.business, event.type) == (business, "coupon.issued")
+            assert event.data == {
+                "id": str(coupon.pk), "member": str(coupon.member_id), "benefit": "fixed",
+                "value": "150.00", "text": "", "min_amount": "5.00",
+                "valid_from": NOON.isoformat(), "valid_until": "2026-06-30T00:00:00+03:00",
+            }  # fmt: skip
+            assert coupon.code not in str(event.data)
+        assert set(WebhookDelivery.objects.values_list("event_id", flat=True)) == {each.pk for each in events}
+
+    def test_events_of_an_issue_that_is_undone_are_undone_with_it(self, business, settings):
+        settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+        member = buyer(business)
+        add_endpoint(business=business, url="http://127.0.0.1:9/", events=["coupon.issued"])
+        business.refresh_from_db()
+        campaign = issued(CampaignFactory(business=business))
+        campaign.business = business
+        assert WebhookEvent.objects.count() == 1
+
+        with pytest.raises(IntegrityError), atomic():
+            campaigns._give(campaign, [member.pk], at=NOON)
+
+        assert WebhookEvent.objects.count() == WebhookDelivery.objects.count() == 1
+
     def test_the_gate_is_asked_at_the_issue_and_not_only_beforehand(self, business):
         agreeing, withdrawn = buyer(business), buyer(business)
         campaign = CampaignFactory(business=business)
@@ -234,7 +271,9 @@ class TestIssue:
 
         assert holders(campaign) == {member.pk}
 
-    def test_a_thousand_members_cost_a_fixed_number_of_queries(self, business, django_assert_num_queries):
+    def test_a_thousand_members_cost_a_fixed_number_of_queries(
+        self, business, settings, django_assert_num_queries
+    ):
         def queries_for(count):
             [buyer(business) for _ in range(count)]
             campaign = CampaignFactory(business=business)
@@ -244,6 +283,11 @@ class TestIssue:
             return len(asked)
 
         assert queries_for(1) == queries_for(3)
+
+        settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+        add_endpoint(business=business, url="http://127.0.0.1:9/", events=["coupon.issued"])
+        assert queries_for(1) == queries_for(3)
+        assert WebhookEvent.objects.filter(type="coupon.issued").count() == Coupon.objects.count() - 5
 
     def test_a_code_that_exists_is_drawn_again(self, business, monkeypatch):
         buyer(business)
