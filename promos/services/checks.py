@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
@@ -120,9 +121,9 @@ def differing_fields(
 ) -> list[str]:
     """Return the fields in which a repeat differs from what is stored; none means it is a repeat.
 
-    A field that the repeat leaves out (time, member of a refund) is not compared.
+    A field that one of the two left out (time, member of a refund) is not compared.
     """
-    if stored.request_hash == fingerprint(request):
+    if stored.request_hash == fingerprint(request) or _alike_but_for_what_was_left_out(request, stored):
         return []
     kind = "purchase" if isinstance(request, PurchaseRequest) else "refund"
     if stored.kind != kind:
@@ -151,6 +152,19 @@ def differing_fields(
         if bool(request.lines) != bool(stored.lines) or (request.lines and not differing):
             differing.append("lines")
     return differing
+
+
+def _alike_but_for_what_was_left_out(
+    request: PurchaseRequest | RefundRequest, stored: StoredTransaction
+) -> bool:
+    """Return whether the hash would be the same, had both said or both left out the time and the member."""
+    if request.purchased_at not in (None, stored.created_at):
+        return False
+    alike = [replace(request, purchased_at=said) for said in (stored.created_at, None)]
+    if isinstance(request, RefundRequest) and request.member_id in (None, stored.member_id):
+        whose = (stored.member_id, None)
+        alike = [replace(each, member_id=said) for each in alike for said in whose]  # type: ignore[arg-type]
+    return any(fingerprint(each) == stored.request_hash for each in alike)
 
 
 def receipt_reused(request: PurchaseRequest | RefundRequest, fields: list[str]) -> ExternalIdReused:
