@@ -92,7 +92,7 @@ class CallSchema(AutoSchema):
     """Adds to each call what the base view does for all of them (loyalty/api/base.py)."""
 
     def get_override_parameters(self) -> list[Any]:
-        return [RETRY_AFTER, *([KEY_PARAMETER, REPLAYED] if self._changes() else [])]
+        return [RETRY_AFTER, *([KEY_PARAMETER, REPLAYED] if self._takes_key() else [])]
 
     def _get_response_bodies(self, direction: Any = "response") -> Any:
         bodies = super()._get_response_bodies(direction)
@@ -112,15 +112,15 @@ class CallSchema(AutoSchema):
         if self.view.authentication_classes:
             statuses += [401, 403]
         found = {status: [USUAL[status]] for status in statuses}
-        if self._changes():
+        if self._takes_key():
             for status, code in OF_THE_KEY.items():
                 found.setdefault(status, []).append(code)
             # A body is read for its key even where the call has no use for one.
             found |= {status: [USUAL[status]] for status in (413, 415)}
         return found
 
-    def _changes(self) -> bool:
-        return self.method not in {"GET", "HEAD", "OPTIONS"}
+    def _takes_key(self) -> bool:
+        return self.method not in {"GET", "HEAD", "OPTIONS"} and self.view.takes_idempotency_key
 
 
 CODE = re.compile("`([a-z_]+)`")

@@ -33,11 +33,13 @@ class ApiView(GenericAPIView[Any]):
 
     # OPTIONS would tell of serializers; the description of the API does.
     metadata_class = None
+    takes_idempotency_key = True
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         name = str(request.method).lower()
-        if KEY_HEADER in request.headers and request.method not in SAFE_METHODS and hasattr(self, name):
+        may_be_kept = self.takes_idempotency_key and request.method not in SAFE_METHODS
+        if may_be_kept and KEY_HEADER in request.headers and hasattr(self, name):
             # The caller is known from here on, and only from here: what is kept is kept per caller.
             setattr(self, name, partial(self.once, getattr(self, name)))
 

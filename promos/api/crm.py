@@ -71,10 +71,8 @@ class CrmEventsView(ApiView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     parser_classes = (RawParser,)
-
-    def once(self, handler: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
-        # A message is its own key, and must be committed before it is answered.
-        return handler(request, *args, **kwargs)
+    # A message is its own key, and must be committed before it is answered.
+    takes_idempotency_key = False
 
     @describe(
         operation_id="receive_crm_events",

@@ -1,16 +1,21 @@
 """Every example of the description is accepted as it stands there."""
 
+import re
+from collections.abc import Iterator
+from copy import copy
+from typing import Any
+
 import pytest
 from django.utils import timezone
 
-from loyalty.models import ApiKey
+from loyalty.models import ApiKey, KeptAnswer
 from loyalty.services.api_keys import create_api_key
 from loyalty.services.sessions import open_session
 from promos.tasks import apply_crm_message
-from tests.api import Caller
+from tests.api import Caller, refusal
 from tests.factories import MemberFactory
 from tests.promos.crm.messages import connect, encoded, simple
-from tests.svoykrug.api_schema import operations
+from tests.svoykrug.api_schema import Operation, operations
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 PHONE = "+79000000010"
@@ -22,15 +27,34 @@ def test_every_body_has_an_example():
     assert missing == []
 
 
-def test_every_example_is_accepted(business, sent_code, settings, monkeypatch):
+def differing_from(body: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield the body with each of its values changed in turn, and with each field left out."""
+    inner = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
+    if not inner:
+        yield ".".join(map(str, path)), f"{body}7"
+    for name, value in inner:
+        for dotted, changed in differing_from(value, (*path, name)):
+            yield dotted, put(body, name, changed)
+        if isinstance(body, dict):
+            yield ".".join(map(str, (*path, name))), {key: body[key] for key in body if key != name}
+
+
+def put(body: Any, name: Any, value: Any) -> Any:
+    copied = copy(body)
+    copied[name] = value
+    return copied
+
+
+@pytest.fixture
+def play(business, sent_code, settings, monkeypatch):
+    """Make every call that has an example, those first that others need; yield call, body and sender."""
     settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     member = MemberFactory(phone=PHONE)
-    anyone = Caller()
     till = Caller(f"Api-Key {create_api_key(business=business, scopes=list(ApiKey.Scope))[1]}")
     tokens = open_session(member, at=timezone.now())
     crm, crm_secret = connect(business)
     monkeypatch.setattr(apply_crm_message, "delay", apply_crm_message)
-    made: dict[str, str] = {"crm": str(crm.pk)}
+    made = {"integration_id": str(crm.pk)}
     # What only the moment knows stands in for the example's own.
     instead = {
         "POST /api/v1/auth/token": lambda: {"code": sent_code(PHONE)},
@@ -38,32 +62,67 @@ def test_every_example_is_accepted(business, sent_code, settings, monkeypatch):
         "POST /api/v1/webhook-endpoints": lambda: {"url": "http://127.0.0.1:9/hook"},
         "POST /api/v1/auth/logout": lambda: {"refresh": "unknown"},
     }
-    order = {"POST /api/v1/auth/otp": 0, "POST /api/v1/transactions": 1, "POST /api/v1/webhook-endpoints": 1}
-    by_order = sorted(operations(), key=lambda each: order.get(str(each), 2))
-    for operation in by_order:
-        if operation.example is None:
-            continue
-        body = operation.example
-        if str(operation) in instead:
-            body = body | instead[str(operation)]()
-        security = anyone
-        if "/me" in operation.path and "/members" not in operation.path:
-            security = Caller(f"Bearer {open_session(member, at=timezone.now()).access}")
-        elif "/auth/" not in operation.path:
-            security = till
-        path = operation.path.removeprefix("/api/v1/").replace("{transaction_id}", made.get("purchase", ""))
-        path = path.replace("{endpoint_id}", made.get("endpoint", "")).replace(
-            "{integration_id}", made["crm"]
-        )
-        signed = simple(crm_secret, encoded(body)) if "/crm/" in operation.path else {}
+    makes = {
+        "POST /api/v1/auth/otp": None,
+        "POST /api/v1/transactions": "transaction_id",
+        "POST /api/v1/webhook-endpoints": "endpoint_id",
+    }
 
-        answer = security.send(operation.method, path, body, **signed)
+    def caller(operation: Operation) -> Caller:
+        if "/me" in operation.path and "/members" not in operation.path:
+            return Caller(f"Bearer {open_session(member, at=timezone.now()).access}")
+        return Caller() if "/auth/" in operation.path else till
+
+    def send(operation: Operation, body: Any, **headers: str) -> Any:
+        path = re.sub(r"{(\w+)}", lambda name: made[name[1]], operation.path.removeprefix("/api/v1/"))
+        signed = simple(crm_secret, encoded(body)) if "/crm/" in operation.path else {}
+        answer = caller(operation).send(operation.method, path, body, **signed, **headers)
+        if answer.status_code == 201 and makes.get(str(operation)):
+            made[makes[str(operation)]] = answer.json()["id"]
+        return answer
+
+    def each() -> Iterator[tuple[Operation, Any, Any]]:
+        for operation in sorted(operations(), key=lambda each: str(each) not in makes):
+            if operation.example is not None:
+                change = instead.get(str(operation), dict)()
+                yield operation, operation.example | change if change else operation.example, send
+
+    return each
+
+
+def test_every_example_is_accepted(play):
+    for operation, body, send in play():
+        answer = send(operation, body)
 
         assert answer.status_code < 300, (str(operation), answer.content)
         assert operation.wrong(answer) is None, str(operation)
-        if str(operation) == "POST /api/v1/transactions":
-            made["purchase"] = answer.json()["id"]
-        if str(operation) == "POST /api/v1/webhook-endpoints":
-            made["endpoint"] = answer.json()["id"]
         if "rejected" in (answer.json() if answer.content else {}):
             assert answer.json()["rejected"] == 0
+
+
+def test_every_value_changed_under_a_used_idempotency_key_is_named(play, proved):
+    """Of every call that has a body: nothing is done, the first answer stays the answer."""
+    changes = 0
+    for operation, body, send in play():
+        if not any(parameter["name"] == "Idempotency-Key" for parameter in operation.parameters):
+            continue
+        key = {"Idempotency-Key": str(operation)}
+        first = send(operation, body, **key)
+        stored = KeptAnswer.objects.values_list("pk", flat=True)
+        kept = set(stored)
+        for dotted, changed in differing_from(body):
+            answer = send(operation, changed, **key)
+
+            status, code, errors = refusal(answer)
+            assert (status, code) == (422, "idempotency_key_reused"), (str(operation), dotted)
+            named = {field for field, _code in errors}
+            below = {name for name in named if f"{name}.".startswith(f"{dotted}.")}
+            # Where the only field is left out, that nothing is left is named as well.
+            assert below, (str(operation), dotted, named)
+            assert named - below <= {dotted.rpartition(".")[0]}, (str(operation), dotted, named)
+            changes += 1
+        again = send(operation, body, **key)
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again["Idempotent-Replayed"] == "true"
+        assert set(stored.all()) == kept
+    proved(f"{changes} changes")
