@@ -48,8 +48,9 @@ cluster-test: .venv/.development ## run the pipeline's tests on a ClickHouse clu
 	  tests/cluster tests/analytics/test_sync.py tests/analytics/test_reconcile.py tests/analytics/test_cross_promo.py $(ARGS)
 
 .PHONY: prove
-prove: .venv/.development ## prove the ledger and the pipeline at length, by random lives, races and kills; half an hour
-	@PROVE=full $(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 tests/model tests/races tests/crashes tests/analytics $(ARGS)
+prove: .venv/.development ## prove the ledger, the API and the pipeline at length, by random lives, races and kills; half an hour
+	@PROVE=full $(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 tests/model tests/races tests/crashes tests/analytics \
+	  tests/svoykrug/test_api_fuzz.py $(ARGS)
 
 .PHONY: bench
 bench: .venv/.runtime ## measure speed beside a yardstick of the same run: make bench [ONLY=NAME,NAME]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +15,13 @@ from loyalty.models import KeptAnswer
 from loyalty.services.api_keys import create_api_key
 from loyalty.services.presence import issue_code
 from loyalty.services.second_factor import enrol, secret_to_enrol
+from loyalty.services.webhooks import endpoints
 from loyalty.totp import code_at, in_base32, step_of
+from promos.crm import integrations
 from svoykrug.hashed_sessions import kept_as
 from tests.api import JOINING, Caller
 from tests.factories import MemberFactory, StaffFactory
+from tests.promos.crm.messages import connect
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 PHONE = "+79161234217"
@@ -46,7 +50,8 @@ def values(row: str) -> Iterator[str]:
     return walk(json.loads(row))
 
 
-def test_a_dump_holds_no_usable_token_key_or_code(business, sent_code):
+def test_a_dump_holds_no_usable_token_key_or_code(business, sent_code, settings):
+    settings.OUTBOUND_ALLOWED_NETWORKS = ["127.0.0.0/8"]
     anyone = Caller()
     anyone.post("auth/otp", {"phone": PHONE})
     asked = {"phone": PHONE, "code": sent_code(PHONE)} | JOINING
@@ -64,17 +69,29 @@ def test_a_dump_holds_no_usable_token_key_or_code(business, sent_code):
     web = Client()
     web.post("/admin/login/", {"username": staff.phone, "password": PASSWORD})
     cookie = web.cookies["sessionid"].value
-    assert KeptAnswer.objects.count() == 2
+    # The old ones are kept for a day beside the new ones, and the answer that told one is kept as well.
+    hook = Caller(f"Api-Key {key}").post(
+        "webhook-endpoints", {"url": "http://127.0.0.1:9/hook", "events": ["purchase.created"]},
+        **{"Idempotency-Key": "hook"},
+    ).json()  # fmt: skip
+    crm, crm_secret = connect(business)
+    signing = [word.removeprefix("whsec_") for word in (
+        hook["secret"], endpoints.change_secret(hook["id"], at=timezone.now()),
+        crm_secret, integrations.change_secret(crm.pk, at=timezone.now()),
+    )]  # fmt: skip
+    assert KeptAnswer.objects.count() == 3
 
     rows = dump()
     text = "\n".join(rows)
     # What is in the dump can be found in it: else the search below proves nothing.
     assert kept_as(cookie) in text
     assert PHONE in text
+    assert hook["url"] in text
 
     long = [signed_in["access"], signed_in["refresh"], fresh["access"], fresh["refresh"], key, cookie,
-            PASSWORD, secret.hex(), in_base32(secret), *recovery]  # fmt: skip
-    as_bytes = [word.encode().hex() for word in long] + [secret.hex()]
+            PASSWORD, in_base32(secret), *recovery, *signing]  # fmt: skip
+    raw = [secret, *map(b64decode, signing)]
+    as_bytes = [word.hex() for word in (*raw, *(word.encode() for word in long))]
     assert [word for word in [*long, *as_bytes] if word in text] == []
     # Six digits stand in many a number by chance: no value is one of them, or has one as a word.
     short = {asked["code"], shown}

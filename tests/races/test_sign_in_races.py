@@ -13,9 +13,11 @@ from loyalty.services import otp, sessions
 from loyalty.services.otp import request_code, verify_code
 from loyalty.services.sessions import Tokens, open_session, refresh_session
 from tests.factories import JOINING, NOON, MemberFactory
+from tests.prove import at_length
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 PHONE, IP, CALLERS = "+79161234217", "192.0.2.1", 20
+ROUNDS = at_length(briefly=3, full=200)
 
 
 @pytest.fixture
@@ -68,13 +70,15 @@ def refreshed_at_once(at_once):
     return at_once(*[lambda: refresh_session(token, at=timezone.now())] * CALLERS)
 
 
-def test_parallel_uses_of_a_refresh_token_make_one_successor(at_once):
-    results = refreshed_at_once(at_once)
+def test_parallel_uses_of_a_refresh_token_make_one_successor(at_once, proved):
+    for number in range(1, ROUNDS + 1):
+        results = refreshed_at_once(at_once)
 
-    assert {type(result) for result in results} == {Tokens}
-    assert len({result.refresh for result in results}) == 1
-    assert Session.objects.filter(rotated_at=None, revoked_at=None).count() == 1
-    assert Session.objects.count() == 2
+        assert {type(result) for result in results} == {Tokens}
+        assert len({result.refresh for result in results}) == 1
+        assert Session.objects.filter(rotated_at=None, revoked_at=None).count() == number
+        assert Session.objects.count() == 2 * number
+    proved(f"{ROUNDS} tokens, {CALLERS} uses of each at once")
 
 
 def test_without_the_lock_parallel_uses_break_one_another(at_once, monkeypatch):
