@@ -10,6 +10,7 @@ RUN groupadd --gid 10001 svoykrug && useradd --uid 10001 --gid svoykrug --no-cre
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY manage.py ./
+COPY gunicorn.conf.py ./
 COPY svoykrug svoykrug
 COPY loyalty loyalty
 COPY promos promos

@@ -7,6 +7,7 @@ from typing import Any
 from celery import Celery, Task, signals
 
 from svoykrug.db.actor import Actor, ActorKind, acting_as
+from svoykrug.metrics import jobs  # noqa: F401  its signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "svoykrug.settings")
 app = Celery("svoykrug")

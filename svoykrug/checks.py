@@ -1,5 +1,6 @@
 """System checks that refuse unsafe or incomplete settings with a sentence that says what to do."""
 
+from ipaddress import ip_network
 from typing import Any
 
 from django.conf import settings
@@ -41,6 +42,19 @@ def production_is_safe(**kwargs: Any) -> list[CheckMessage]:
         errors.append(Error("ALLOWED_HOSTS is empty or '*'.", hint=hint, id="svoykrug.E014"))
     if settings.FAILPOINTS:
         errors.append(Error("FAILPOINTS kills the process.", hint="Remove FAILPOINTS.", id="svoykrug.E015"))
+    return errors
+
+
+@register()
+def metrics_go_to_networks(**kwargs: Any) -> list[CheckMessage]:
+    """Name what in METRICS_ALLOWED is no network."""
+    hint = "List addresses or networks such as 10.0.0.0/8, separated by commas."
+    errors: list[CheckMessage] = []
+    for each in settings.METRICS_ALLOWED:
+        try:
+            ip_network(each)
+        except ValueError as error:
+            errors.append(Error(f"METRICS_ALLOWED: {error}.", hint=hint, id="svoykrug.E017"))
     return errors
 
 

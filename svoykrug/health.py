@@ -31,21 +31,28 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """PostgreSQL and Redis answer. Analytics away is said, but a till works without it."""
-    checks = {
+    checks = ask_servers()
+    ready = checks["postgresql"] == checks["redis"] == OK
+    status = "ready" if ready else "not ready"
+    return JsonResponse({"status": status, "checks": checks}, status=200 if ready else 503)
+
+
+def ask_servers() -> dict[str, str]:
+    """Return OK or AWAY for each server."""
+    return {
         "postgresql": _try(_ask_postgresql),
         "redis": _try(_ask_redis),
         "clickhouse": _try(_ask_clickhouse),
     }
-    ready = checks["postgresql"] == checks["redis"] == OK
-    status = "ready" if ready else "not ready"
-    return JsonResponse({"status": status, "checks": checks}, status=200 if ready else 503)
 
 
 def _try(ask: Callable[[], None]) -> str:
     try:
         ask()
     except (DatabaseError, redis.RedisError, ClickHouseError, OSError, EOFError, ValueError) as error:
-        logger.warning("%s: %s", ask.__name__.removeprefix("_ask_"), error)
+        # ClickHouse adds its own stack.
+        said = str(error).strip().partition("\n")[0]
+        logger.warning("%s: %s %s", ask.__name__.removeprefix("_ask_"), type(error).__name__, said)
         return AWAY
     return OK
 

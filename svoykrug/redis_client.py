@@ -16,3 +16,10 @@ def redis_client() -> "redis.Redis":
         socket_timeout=2,
         health_check_interval=30,
     )
+
+
+@cache
+def queue_client() -> "redis.Redis":
+    """Return a client of the database where Celery keeps the jobs that wait."""
+    address = settings.CELERY_BROKER_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+    return redis.Redis.from_url(address, socket_connect_timeout=2, socket_timeout=2)

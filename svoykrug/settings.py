@@ -109,6 +109,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "svoykrug.metrics.requests.metrics_middleware",
     "svoykrug.middleware.request_id_middleware",
     "django.middleware.security.SecurityMiddleware",
     "svoykrug.middleware.PagePolicyMiddleware",
@@ -311,15 +312,31 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"in_production": {"()": "django.utils.log.RequireDebugFalse"}},
-    # Django prints errors in development only; elsewhere it would mail them to nobody.
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["in_production"]}},
+    "formatters": {
+        "json": {"()": "svoykrug.log.JsonFormatter"},
+        "plain": {"format": "%(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json" if PRODUCTION else "plain"}
+    },
+    "root": {"handlers": ["stderr"], "level": "INFO" if PRODUCTION else "WARNING"},
     "loggers": {
-        "django.request": {"handlers": ["stderr"], "level": "ERROR"},
+        # Django's own handlers would print in development only and mail errors elsewhere.
+        "django": {"handlers": [], "level": "INFO"},
+        # A refusal is no news.
+        "django.request": {"level": "ERROR"},
         # It prints a traceback for each failed connection; our own line says it in one.
         "clickhouse_driver": {"level": "CRITICAL"},
     },
 }
+# In production the worker's lines look like all others; in development they are Celery's own, in colours.
+CELERY_WORKER_HIJACK_ROOT_LOGGER = not PRODUCTION
+
+# --- Metrics --------------------------------------------------------------------------------------
+# Networks from which /metrics is answered; to others it does not exist.
+METRICS_ALLOWED = env.list("METRICS_ALLOWED", default=["127.0.0.0/8", "::1"])
+# The web processes' counters; each gunicorn makes a folder of its own in it and clears it away.
+METRICS_FOLDER = env.str("METRICS_FOLDER", default=str(LOCAL_DIR / "metrics"))
 
 # --- Celery --------------------------------------------------------------------------------------
 CELERY_BROKER_URL = f"redis+socket://{_redis.path}?virtual_host=1" if _redis.scheme == "unix" else REDIS_URL

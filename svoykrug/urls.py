@@ -9,6 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from svoykrug.health import healthz, readyz
+from svoykrug.metrics.views import metrics
 from svoykrug.problems import problem_response
 
 API = "/api/"
@@ -23,6 +24,7 @@ def api_not_found(request: HttpRequest, **kwargs: str) -> HttpResponse:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path(
         "api/docs/",

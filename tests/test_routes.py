@@ -177,6 +177,7 @@ PAGES: dict[str, tuple[int, int]] = {
     "language/": (302, 302),
     "healthz": (200, 200),
     "readyz": (200, 200),
+    "metrics": (200, 200),
     "api/schema/": (200, 200),
     "api/docs/": (200, 200),
     "api(?:/|$)": (404, 404),

@@ -1,0 +1,1 @@
+"""What Prometheus reads at /metrics: requests counted by every process, and the state asked at the scrape."""
