@@ -12,10 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from analytics.liability import Breakage, Held, breakage, liability
-from analytics.periods import Period
+from analytics.periods import Period, oldest_kept
 from analytics.report_forms import OneDay
 from analytics.report_page import report
-from analytics.services.reconcile import oldest_kept
 from analytics.tables import Column, Kind, Table, share_shown
 from analytics.templatetags.roubles import whole_rub
 from loyalty.models import Business

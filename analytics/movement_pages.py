@@ -14,9 +14,10 @@ from django.utils.translation import gettext
 from analytics.charts import heat
 from analytics.models import RfmRun
 from analytics.movements import (
+    MOST_MONTHS,
     CohortCell,
     SegmentMove,
-    cohorts,
+    recent_cohorts,
     segment_history,
     segment_moves,
     segment_moves_now,
@@ -26,14 +27,13 @@ from analytics.report_forms import SpanOfDays
 from analytics.report_page import report
 from analytics.schedule import nightly
 from analytics.selectors import FEWEST_BUYERS
-from analytics.services.reconcile import oldest_kept
 from analytics.tables import Column, Kind, Table
 from loyalty.templatetags.money import MINUS, grouped, percent
 from promos.segments import Segment
 from svoykrug.admin import Scope
 from svoykrug.charts import Line, LineChart, draw_lines
 
-MONTHS = (6, 12, 18)
+MONTHS = (6, 12, MOST_MONTHS)
 DEFAULT_MONTHS = 12
 # Below this the share of those who came again is chance.
 FEWEST_NEWCOMERS = 50
@@ -60,21 +60,17 @@ class CohortRow:
 @report("cohorts")
 def cohorts_page(request: HttpRequest, scope: Scope) -> dict[str, Any]:
     """The retention triangle: of those who came first in a month, who bought in the months after."""
-    today = timezone.localdate()
+    now = timezone.now()
     asked = request.GET.get("months", "")
     months = int(asked) if asked in {str(choice) for choice in MONTHS} else DEFAULT_MONTHS
-    # All that is kept and not the months shown alone: a cohort is of those who had never bought before.
-    start = timezone.localdate(oldest_kept(timezone.now())) + timedelta(days=1)
-    first = _months_before(today, months - 1)
-    found = cohorts(scope.report_business_ids, start=start, end=today + timedelta(days=1))
-    cells = [cell for cell in found if cell.month >= first]
+    cells = recent_cohorts(scope.report_business_ids, months=months, at=now)
     context = {
         "title": gettext("Cohorts of first purchase"), "months": months, "month_choices": MONTHS,
         "empty": not cells,
     }  # fmt: skip
     if not cells:
         return context
-    newest = today.replace(day=1)
+    newest = timezone.localdate(now).replace(day=1)
     kept = _kept(cells, newest)
     chart = draw_lines([(gettext("came again"), kept[1:])], [str(n) for n in range(1, len(kept))])
     return context | {
@@ -173,11 +169,6 @@ def _cohort_table(cells: Sequence[CohortCell]) -> Table:
             for cell in cells
         ),
     )  # fmt: skip
-
-
-def _months_before(day: date, months: int) -> date:
-    number = day.year * 12 + day.month - 1 - months
-    return date(number // 12, number % 12 + 1, 1)
 
 
 def _months_between(first: date, second: date) -> int:

@@ -5,9 +5,11 @@ Every read raises ClickHouseUnavailable when ClickHouse does not answer.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
+
+from django.utils import timezone
 
 from analytics.clickhouse.queries import (
     ask,
@@ -18,8 +20,11 @@ from analytics.clickhouse.queries import (
     rfm_scores,
 )
 from analytics.models import RfmRun
+from analytics.periods import months_before, oldest_kept
 from promos.segments import Segment
 
+# Facts are kept for two years, and a cohort needs some of them to have been new in.
+MOST_MONTHS = 18
 # What tells one day's RFM from another's.
 MOVED = ("snapshot_date", "from", "to")
 
@@ -93,6 +98,20 @@ def cohorts(business_ids: Collection[UUID] | None, *, start: date, end: date) ->
     """
     rows = ask(read_query("cohorts"), local_days(start, end), business_ids=business_ids)
     return tuple(CohortCell(*row) for row in rows)
+
+
+def recent_cohorts(
+    business_ids: Collection[UUID] | None, *, months: int, at: datetime
+) -> tuple[CohortCell, ...]:
+    """Return the cohorts of the last `months` local months, this one included.
+
+    All that is kept is read and not these months alone: a cohort is of those who had never bought before.
+    """
+    today = timezone.localdate(at)
+    start = timezone.localdate(oldest_kept(at)) + timedelta(days=1)
+    first = months_before(today, months - 1)
+    found = cohorts(business_ids, start=start, end=today + timedelta(days=1))
+    return tuple(cell for cell in found if cell.month >= first)
 
 
 def _segment(name: str) -> Segment | None:

@@ -1,13 +1,14 @@
 """The period that a report shows, and the one of the same length before it."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.utils import timezone
 from django.utils.formats import date_format
 
 CHOICES = (30, 90, 365)
 DEFAULT = 90
+RETENTION_YEARS = 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,19 @@ def chosen_period(days: str, *, at: datetime, default: int = DEFAULT) -> Period:
     length = int(days) if days in {str(choice) for choice in CHOICES} else default
     tomorrow = timezone.localdate(at) + timedelta(days=1)
     return Period(tomorrow - timedelta(days=length), tomorrow)
+
+
+def oldest_kept(at: datetime) -> datetime:
+    """Return the moment from which ClickHouse keeps facts for another day at least."""
+    at = at.astimezone(UTC)
+    day = min(at.day, 28) if at.month == 2 else at.day
+    return at.replace(year=at.year - RETENTION_YEARS, day=day) + timedelta(days=1)
+
+
+def months_before(day: date, months: int) -> date:
+    """Return the first day of the month so many months before that of `day`."""
+    number = day.year * 12 + day.month - 1 - months
+    return date(number // 12, number % 12 + 1, 1)
 
 
 def long_day(day: date) -> str:

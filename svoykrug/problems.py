@@ -40,6 +40,7 @@ TITLES = {
     "accrual_stopped": gettext_lazy("Bonuses are not given here now"),
     "throttled": gettext_lazy("Too many requests"),
     "unavailable": gettext_lazy("The service is busy"),
+    "analytics_unavailable": gettext_lazy("Reports are resting"),
     "method_not_allowed": gettext_lazy("This method is not allowed here"),
     "not_acceptable": gettext_lazy("Only JSON can be answered"),
     "unsupported_media_type": gettext_lazy("Only JSON in UTF-8 is read"),

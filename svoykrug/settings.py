@@ -302,6 +302,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "me", "description": "The member's own data"},
         {"name": "transactions", "description": "Purchases and refunds of a business"},
         {"name": "members", "description": "Members as a till sees them"},
+        {"name": "analytics", "description": "Reports of a business: sums and counts, nobody by name"},
         {"name": "crm", "description": "What CRMs and tills of vendors tell in their own words"},
         {"name": "webhook-endpoints", "description": "Where a business's systems are told what happens"},
         {"name": "webhook-deliveries", "description": "What they were told and how they answered"},

@@ -33,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("api/v1/", include("loyalty.api.urls")),
     path("api/v1/", include("promos.api.urls")),
+    path("api/v1/", include("analytics.api.urls")),
     re_path(r"^api(?:/|$)", api_not_found),
     path("admin/second-factor/", include("svoykrug.second_factor")),
     path("admin/", admin.site.urls),

@@ -40,7 +40,7 @@ from tests.api import Caller, refusal
 from tests.factories import MemberFactory
 from tests.svoykrug.staff_rows import CANARY, Shop, open_shop
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes", "clickhouse_database")]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ABSENT = "0198f2f0-0000-7000-8000-000000000000"
@@ -104,6 +104,7 @@ def device(scene: Scene, shop: Shop) -> uuid.UUID:
 
 WRITE, READ = ApiKey.Scope.PURCHASES_WRITE, ApiKey.Scope.PURCHASES_READ
 MEMBERS, COUPONS = ApiKey.Scope.MEMBERS_READ, ApiKey.Scope.COUPONS_READ
+ANALYTICS = ApiKey.Scope.ANALYTICS_READ
 
 # Opened by a signature, not by a credential (tests/promos/crm/test_events_api.py); who has an address
 # of it learns that it is one.
@@ -153,6 +154,10 @@ TABLE: dict[str, dict[str, Call]] = {
     },
     "webhook-deliveries": {"GET": Call(READ, 200)},
     "webhook-deliveries/<delivery_id>/redeliver": {"POST": Call(WRITE, 202, thing=row(WebhookDelivery))},
+    "analytics/summary": {"GET": Call(ANALYTICS, 200)},
+    "analytics/rfm": {"GET": Call(ANALYTICS, 200)},
+    "analytics/cohorts": {"GET": Call(ANALYTICS, 200)},
+    "analytics/win-win": {"GET": Call(ANALYTICS, 200)},
     "members/presence-code": {
         "POST": Call(WRITE, 202, lambda scene: {"member": {"phone": scene.member(scene.own).phone}})
     },

@@ -19,11 +19,11 @@ from analytics.clickhouse.client import WORK_LIMITS, Connection
 from analytics.clickhouse.queries import NOBODY, local_days, milliseconds, read_query, scope
 from analytics.clickhouse.tables import connect_to_work
 from analytics.models import ForecastRun
+from analytics.periods import oldest_kept
 from analytics.selectors import freshness
 from loyalty.models import Business
 
 from .locks import only_one
-from .reconcile import oldest_kept
 
 if TYPE_CHECKING:
     from analytics.repeat_buying import Histories

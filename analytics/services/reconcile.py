@@ -17,6 +17,7 @@ from analytics.clickhouse.fingerprint import NOTHING, Sums, clickhouse_sums, pos
 from analytics.clickhouse.tables import connect_to_work, create_like, drop
 from analytics.errors import SwapRefused
 from analytics.models import Reconciliation
+from analytics.periods import oldest_kept
 from svoykrug.failpoints import failpoint
 
 from .locks import only_one
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 Outcome = Reconciliation.Outcome
 PATIENCE = timedelta(minutes=10)
 KEPT = timedelta(days=31)
-RETENTION_YEARS = 2
 # A rebuilt month is checked once more against PostgreSQL; purchases meanwhile may ask for another try.
 TRIES = 3
 END_OF_TIME = 2**32 - 1  # of DateTime: seconds since 1970
@@ -84,13 +84,6 @@ def reconcile(
     Reconciliation.objects.filter(created_at__lt=at - KEPT).delete()
     Reconciliation.objects.bulk_create(_record(each, at) for each in done)
     return done
-
-
-def oldest_kept(at: datetime) -> datetime:
-    """Return the moment from which ClickHouse keeps facts for another day at least."""
-    at = at.astimezone(UTC)
-    day = min(at.day, 28) if at.month == 2 else at.day
-    return at.replace(year=at.year - RETENTION_YEARS, day=day) + timedelta(days=1)
 
 
 def _span(months: Months, at: datetime) -> _Span:

@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from analytics.services.reconcile import oldest_kept
+from analytics.periods import oldest_kept
 from loyalty.models import Member, StatusTier
 from promos.demo.sample import SAMPLE
 from tests.factories import BusinessFactory

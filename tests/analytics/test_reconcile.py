@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from analytics.clickhouse.fingerprint import HASHED
 from analytics.models import Reconciliation, SyncWindow
+from analytics.periods import oldest_kept
 from analytics.services import reconcile as service
-from analytics.services.reconcile import Months, oldest_kept, reconcile
+from analytics.services.reconcile import Months, reconcile
 from analytics.services.sync import FACTS, refill_facts, sync_facts
 from events.models import Event, EventRegistration
 from tests.analytics.real_purchases import load_real_purchases

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from jsonschema import Draft7Validator
 
 from loyalty.models import ApiKey, KeptAnswer
 from loyalty.services.api_keys import create_api_key
@@ -19,12 +20,32 @@ from tests.svoykrug.api_schema import Operation, operations
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 PHONE = "+79000000010"
+# Sent and compared with real answers by tests/analytics/test_api.py.
+REPORTS = ("summary", "rfm", "cohorts", "win-win")
 
 
 def test_every_body_has_an_example():
     missing = [str(each) for each in operations() if each.body and each.example is None]
 
     assert missing == []
+
+
+def test_every_answer_shown_is_one_that_the_description_allows():
+    shown = [
+        (str(operation), status, example["value"], content["schema"])
+        for operation in operations()
+        for status, told in operation.responses.items()
+        for content in told.get("content", {}).values()
+        for example in content.get("examples", {}).values()
+    ]
+
+    assert {name for name, *_more in shown} >= {f"GET /api/v1/analytics/{call}" for call in REPORTS}
+    wrong = [
+        (name, status, fault.message)
+        for name, status, value, schema in shown
+        for fault in Draft7Validator(schema).iter_errors(value)
+    ]
+    assert wrong == []
 
 
 def differing_from(body: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
