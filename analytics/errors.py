@@ -10,6 +10,10 @@ class ClickHouseUnavailable(DomainError):
     status = 503
 
 
+class ClickHouseFull(ClickHouseUnavailable):
+    """ClickHouse has no room to write; it still answers reads, and nothing is lost."""
+
+
 class SyncRefused(DomainError):
     """Carrying on from the stored mark would leave a hole in the facts."""
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from celery import shared_task
 from django.utils import timezone
 
-from analytics.errors import ClickHouseUnavailable, SyncRefused
+from analytics.errors import ClickHouseFull, ClickHouseUnavailable, SyncRefused
 
-from .services.alerts import warn_of_differences, warn_of_refusal, warn_of_stall
+from .services.alerts import warn_of_differences, warn_of_full_disk, warn_of_refusal, warn_of_stall
 from .services.cross_promo import aggregate_cross_promo
 from .services.forecasts import forecast_customers
 from .services.reconcile import Months, reconcile
@@ -91,4 +91,6 @@ def _outage_logged(consequence: str) -> Iterator[None]:
         yield
     except ClickHouseUnavailable as error:
         log.error("%s: %s", consequence, error.detail)
+        if isinstance(error, ClickHouseFull):
+            warn_of_full_disk(error.detail, at=timezone.now())
         raise

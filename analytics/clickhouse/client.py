@@ -19,7 +19,7 @@ from clickhouse_driver.errors import (
 )
 from django.conf import settings
 
-from analytics.errors import ClickHouseUnavailable
+from analytics.errors import ClickHouseFull, ClickHouseUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 3
 # The driver's own; work that ClickHouse does may be silent for long.
@@ -36,6 +36,8 @@ INTERRUPTED = (
     ErrorCodes.UNKNOWN_STATUS_OF_INSERT,
     ErrorCodes.KEEPER_EXCEPTION,
 )
+# What the system says, under several codes of ClickHouse.
+NO_SPACE = "No space left on device"
 GIGABYTE = 1024**3
 INSERT = re.compile(r"^\s*INSERT INTO", re.MULTILINE)  # comments may stand before it
 # Nobody there, gone in the middle, or something else than a ClickHouse behind the port.
@@ -176,6 +178,11 @@ def connect(*, to: str | None = None, silence_seconds: int = SILENCE_SECONDS) ->
         if error.code in (ErrorCodes.TIMEOUT_EXCEEDED, ErrorCodes.MEMORY_LIMIT_EXCEEDED):
             raise ClickHouseUnavailable(
                 f"ClickHouse at {where} stopped a query at its limit: {_first_line(error)}"
+            ) from error
+        if error.code == ErrorCodes.NOT_ENOUGH_SPACE or NO_SPACE in str(error):
+            raise ClickHouseFull(
+                f"ClickHouse at {where} has no room on its disk: make some, the next run carries what waits."
+                f" {_first_line(error)}"
             ) from error
         if error.code in INTERRUPTED:
             raise ClickHouseUnavailable(

@@ -16,6 +16,7 @@ class Alert(StrEnum):
     STALLED = "pipeline_stalled"
     REFUSED = "pipeline_refused"
     DIFFERS = "pipeline_differs"
+    DISK_FULL = "pipeline_disk_full"
 
 
 def warn_of_stall(stall: Stall, *, at: datetime) -> int:
@@ -31,6 +32,11 @@ def warn_of_stall(stall: Stall, *, at: datetime) -> int:
 def warn_of_refusal(reason: str, *, at: datetime) -> int:
     """Say that nothing is carried any more until someone refills ClickHouse."""
     return warn_staff(Alert.REFUSED, about="sync", payload={"reason": reason}, at=at)
+
+
+def warn_of_full_disk(reason: str, *, at: datetime) -> int:
+    """Say that ClickHouse cannot write; facts wait in PostgreSQL."""
+    return warn_staff(Alert.DISK_FULL, about="clickhouse", payload={"reason": reason}, at=at)
 
 
 def warn_of_differences(compared: list[Compared], *, at: datetime) -> int:

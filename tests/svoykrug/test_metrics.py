@@ -213,7 +213,8 @@ def test_what_is_away_is_said_and_the_rest_is_told(settings, monkeypatch):
     assert not [key for key in told if key[0].startswith("svoykrug_celery")]
 
 
-def test_without_postgresql_the_counters_are_still_told(monkeypatch):
+def test_without_postgresql_the_counters_are_still_told(client, monkeypatch):
+    client.get("/healthz")
     monkeypatch.setattr("svoykrug.health._ask_postgresql", lambda: (_ for _ in ()).throw(OSError))
     monkeypatch.setattr(connection, "cursor", None)
 
