@@ -23,7 +23,10 @@ CONTACTS = re.compile(
 # Keys and tokens, wherever they may come from.
 SECRETS = re.compile(r"\bsk_(?:live|test)_\w+|\bwhsec_[\w+/=]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 DETAIL = re.compile(r"^(DETAIL|CONTEXT|HINT|LINE \d+|PARAMETERS): .*(?:\n(?![A-Z]+: ).*)*", re.MULTILINE)
-QUOTED = re.compile(r"'[^'\n]*'|«[^»\n]*»")
+QUOTED = re.compile(r"'[^'\n]*'|«[^»\n]*»|“[^”\n]*”")
+# PostgreSQL names constraints and columns so, which stay, and after a colon gives a value.
+IN_DOUBLE_QUOTES = re.compile(r'(: )?"([^"\n]*)"')
+NAME = re.compile(r"[a-z0-9_.]+")
 
 
 class JsonFormatter(logging.Formatter):
@@ -53,11 +56,21 @@ def masked(text: str) -> str:
 def _message(record: logging.LogRecord) -> str:
     if isinstance(record.args, tuple):
         record.args = tuple(_words(each) if isinstance(each, BaseException) else each for each in record.args)
+    elif record.name == "celery.app.trace" and isinstance(record.args, dict) and "exc" in record.args:
+        # Celery writes the exception out; its kind is enough here, its words stand masked in `exception`.
+        kind = str(record.args["exc"]).partition("(")[0]
+        return str(record.msg) % {**record.args, "exc": kind}
     return record.getMessage()
 
 
 def _words(error: BaseException) -> str:
-    return masked(QUOTED.sub(HIDDEN, DETAIL.sub(rf"\1: {HIDDEN}", str(error)))).strip()
+    text = QUOTED.sub(HIDDEN, DETAIL.sub(rf"\1: {HIDDEN}", str(error)))
+    return masked(IN_DOUBLE_QUOTES.sub(_name_or_hidden, text)).strip()
+
+
+def _name_or_hidden(quoted: re.Match[str]) -> str:
+    colon, inside = quoted.groups(default="")
+    return quoted[0] if NAME.fullmatch(inside) and not colon else colon + HIDDEN
 
 
 def _told(error: BaseException) -> str:

@@ -3,14 +3,17 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import uuid
 from datetime import datetime
 
 import pytest
+from celery import shared_task
 from django.conf import settings as django_settings
 from django.db import IntegrityError, connection
+from django.db.transaction import atomic
 from django.test import Client
 
 from loyalty.tasks import forget_answers
@@ -184,3 +187,56 @@ def test_calls_with_somebodys_data_leave_none_of_it(lines, settings, caplog):
 
 def deliver(phone, code, purpose):
     """Send nothing."""
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ('invalid input syntax for type uuid: "Канарейкина"', "invalid input syntax for type uuid: "),
+        ('invalid input value for enum kind: "canary"', "invalid input value for enum kind: "),
+        ('value "CANARY 12" is out of range', "is out of range"),
+        ('null value in column "phone" of relation "users"', 'column "phone" of relation "users"'),
+        ('violates check constraint "users_phone_check"', '"users_phone_check"'),
+        ("“Канарейкина” is not a valid UUID", "is not a valid UUID"),
+        ("duplicate key\nDETAIL:  Failing row contains (1, Канарейкина,\nCANARY-COUPON).", "duplicate key"),
+    ],
+)
+def test_values_that_words_of_an_exception_hold_are_masked_and_names_stay(lines, words, kept):
+    try:
+        raise ValueError(words)
+    except ValueError:
+        logging.getLogger("x").exception("It failed.")
+
+    told = lines()[0]["exception"].split("ValueError: ")[-1]
+    assert kept in told
+    assert not any(canary in told for canary in (*CANARIES, "canary", "CANARY"))
+
+
+@pytest.mark.django_db
+def test_a_job_that_fails_or_tries_again_tells_nobodys_data(lines, caplog):
+    @shared_task(name="tests.log.fails", bind=True)
+    def fails(self, again):
+        try:
+            with atomic():
+                MemberFactory(phone="+79165550188", last_name="Канарейкина")
+        except IntegrityError as error:
+            if again and not self.request.retries:
+                raise self.retry(exc=error, countdown=0) from error
+            raise
+
+    caplog.set_level(logging.INFO, "celery.app.trace")
+    MemberFactory(phone="+79165550188")
+
+    for again in (False, True):
+        fails.apply([again])
+
+    told = [line for line in lines() if line["logger"] == "celery.app.trace"]
+    assert {re.sub(r"\[.*?\]|in \d+s", "", line["message"]) for line in told} >= {
+        "Task tests.log.fails raised unexpected: IntegrityError",
+        "Task tests.log.fails retry: Retry : IntegrityError",
+    }
+    assert "idx_users_phone" in told[0]["exception"]
+    for line in told:
+        # The code itself stands in a traceback: this file's own lines.
+        values = [part for part in line.get("exception", "").splitlines() if not part.startswith("  ")]
+        assert not any(canary in "\n".join([line["message"], *values]) for canary in CANARIES)
