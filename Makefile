@@ -45,7 +45,7 @@ test: .venv/.development ## run every test against real servers: make test [ARGS
 .PHONY: cluster-test
 cluster-test: .venv/.development ## run the pipeline's tests on a ClickHouse cluster of two (needs Debian's zookeeper)
 	@$(MANAGE) services exec -- $(BIN)/python -m pytest -p tests.cluster.plugin $(NO_SKIPS) \
-	  tests/cluster tests/analytics/test_sync.py tests/analytics/test_reconcile.py tests/analytics/test_cross_promo.py $(ARGS)
+	  $(or $(ARGS),tests/cluster tests/analytics/test_sync.py tests/analytics/test_reconcile.py tests/analytics/test_cross_promo.py)
 
 .PHONY: prove
 prove: .venv/.development ## prove the ledger, the API and the pipeline at length, by random lives, races and kills; half an hour
