@@ -24,7 +24,7 @@ def message(member, business=None, *, key="a", purpose="advertising", **fields):
 
 
 def stored():
-    return [*Notification.objects.order_by("id").values_list("dedupe_key", "status", "last_error")]
+    return [*Notification.objects.order_by("dedupe_key").values_list("dedupe_key", "status", "last_error")]
 
 
 def test_a_service_message_passes_without_any_consent(member, business):

@@ -291,8 +291,8 @@ def test_command_ends_with_ok():
     call_command("verify_ledger", stdout=out)
 
     lines = out.getvalue().splitlines()
-    assert lines[0].startswith("[ 1/11] each entry continues from the one before it: 7 rows, ok (")
-    assert [line.split("]")[0] for line in lines[:-1]] == [f"[{n:2}/11" for n in range(1, 12)]
+    assert lines[0].startswith("[ 1/12] each entry continues from the one before it: 7 rows, ok (")
+    assert [line.split("]")[0] for line in lines[:-1]] == [f"[{n:2}/12" for n in range(1, 13)]
     assert lines[-1] == "ok"
 
 
