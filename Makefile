@@ -14,7 +14,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
 CHDB := chdb==3.7.2
 
 ifeq ($(UV),uv)
-  INSTALL := uv pip install --quiet --python $(BIN)/python
+  INSTALL := uv pip install --quiet --compile-bytecode --python $(BIN)/python
 else
   INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif

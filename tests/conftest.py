@@ -3,19 +3,17 @@
 import os
 import re
 import uuid
-from collections.abc import Iterator
 from contextlib import nullcontext
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
-from django.db.backends.postgresql.operations import DatabaseOperations
 from django.utils import timezone
 
 from loyalty.models import Business, Member
 from loyalty.services.verification import verify_ledger
 from svoykrug.db.plans import Plans
 from tests.clickhouse import clickhouse, clickhouse_address, clickhouse_database
+from tests.database import django_db_modify_db_settings, django_db_setup
 from tests.factories import BusinessFactory, MemberFactory
 from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
     pytest_collection_modifyitems,
@@ -25,7 +23,13 @@ from tests.shared_data import (  # noqa: F401  hooks: pytest finds them here
 )
 
 pytest_plugins = ["tests.prove"]
-__all__ = ["clickhouse", "clickhouse_address", "clickhouse_database"]
+__all__ = [
+    "clickhouse",
+    "clickhouse_address",
+    "clickhouse_database",
+    "django_db_modify_db_settings",
+    "django_db_setup",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,28 +39,6 @@ def redis_address() -> None:
     address, number = django_settings.REDIS_URL.partition("?")[0], 2 + int(worker.removeprefix("gw")) % 14
     django_settings.REDIS_URL = f"{address}?db={number}"
     django_settings.CACHES["default"]["LOCATION"] = django_settings.REDIS_URL
-
-
-@pytest.fixture(scope="session", autouse=True)
-def emptied_tables() -> Iterator[None]:
-    """Let a transactional test empty the tables afterwards, which the product's triggers refuse."""
-    flush = DatabaseOperations.execute_sql_flush
-
-    def without_triggers(self: DatabaseOperations, statements: list[str]) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE 'pgtrigger_no_truncate_%'"
-            )
-            tables = [table for (table,) in cursor.fetchall()]
-        flush(self, [
-            *(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in tables),
-            *statements,
-            *(f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in tables),
-        ])  # fmt: skip
-
-    DatabaseOperations.execute_sql_flush = without_triggers
-    yield
-    DatabaseOperations.execute_sql_flush = flush
 
 
 @pytest.fixture

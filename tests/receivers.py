@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import redis
+
+from svoykrug.redis_client import client_of
+
 
 @contextmanager
 def receiver(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
@@ -39,3 +43,8 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"") -> No
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
     handler.wfile.write(body)
+
+
+def no_redis() -> "redis.Redis":
+    """Return a client like the product's own whose server is not there."""
+    return client_of("redis://127.0.0.1:1")

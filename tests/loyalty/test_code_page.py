@@ -4,12 +4,12 @@ import re
 from uuid import uuid4
 
 import pytest
-import redis
 from django.urls import reverse
 from django.utils import timezone
 
 from loyalty.services import presence
 from loyalty.services.presence import member_of_code, spend_code
+from tests.receivers import no_redis
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 PAGE = "/code/"
@@ -71,7 +71,7 @@ def test_stranger_signs_in_first(client):
 
 
 def test_without_the_store_home_works_and_says_so(signed_in, monkeypatch):
-    monkeypatch.setattr(presence, "redis_client", lambda: redis.Redis(port=1, socket_connect_timeout=0.2))
+    monkeypatch.setattr(presence, "redis_client", no_redis)
 
     home = signed_in.get("/", headers={"accept-language": "en"})
     page = signed_in.get(PAGE)

@@ -10,6 +10,7 @@ from loyalty.services import otp
 from loyalty.services.otp import request_code, verify_code
 from svoykrug.redis_client import redis_client
 from tests.factories import JOINING, NOON, MemberFactory
+from tests.receivers import no_redis
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 PHONE, IP = "+79161234217", "192.0.2.1"
@@ -221,9 +222,7 @@ def test_what_is_no_phone_is_refused():
 
 
 def test_redis_away_is_said_plainly(settings, monkeypatch):
-    import redis
-
-    monkeypatch.setattr(otp, "redis_client", lambda: redis.Redis(port=1, socket_connect_timeout=0.2))
+    monkeypatch.setattr(otp, "redis_client", no_redis)
 
     with pytest.raises(otp.CodesUnavailable):
         request_code(PHONE, ip=IP, at=NOON)

@@ -5,7 +5,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-import redis
 
 from loyalty.errors import CodeRefused, PresenceCodeInvalid, PresenceUnavailable, TooManyRequests
 from loyalty.services import limits, presence
@@ -20,6 +19,7 @@ from loyalty.services.presence import (
 )
 from svoykrug.redis_client import redis_client
 from tests.factories import NOON, MemberFactory
+from tests.receivers import no_redis
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 ANNA, BORIS = uuid4(), uuid4()
@@ -345,9 +345,8 @@ def test_redis_holds_neither_code_nor_phone(till, told_code):
 
 
 def test_redis_away_is_said_plainly(monkeypatch, till):
-    away = redis.Redis(port=1, socket_connect_timeout=0.2)
-    monkeypatch.setattr(presence, "redis_client", lambda: away)
-    monkeypatch.setattr(limits, "redis_client", lambda: away)
+    monkeypatch.setattr(presence, "redis_client", no_redis)
+    monkeypatch.setattr(limits, "redis_client", no_redis)
 
     for call in (
         lambda: issue_code(ANNA, at=NOON),

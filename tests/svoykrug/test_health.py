@@ -1,10 +1,10 @@
 """Liveness says the process answers; readiness says what stands behind it."""
 
 import pytest
-import redis
 from django.db import OperationalError, connection
 
 from svoykrug import health
+from tests.receivers import no_redis
 
 pytestmark = pytest.mark.django_db
 ALL_WELL = {"postgresql": "ok", "redis": "ok", "clickhouse": "ok"}
@@ -46,7 +46,7 @@ def test_analytics_without_an_address_are_away(client, settings, address):
 
 
 def test_not_ready_without_redis(client, monkeypatch, clickhouse_answers):
-    monkeypatch.setattr(health, "redis_client", lambda: redis.Redis(port=1, socket_connect_timeout=0.2))
+    monkeypatch.setattr(health, "redis_client", no_redis)
 
     answer = client.get("/readyz")
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import redis
 import yaml
 from django.conf import settings as django_settings
 from django.db import connection
@@ -21,6 +20,7 @@ from svoykrug.metrics import jobs, state
 from svoykrug.redis_client import redis_client
 from tests.analytics.rows import purchase, refund
 from tests.factories import BusinessFactory, MemberFactory
+from tests.receivers import no_redis
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh")]
 ROOT = Path(django_settings.BASE_DIR)
@@ -202,8 +202,7 @@ def test_a_job_leaves_the_moment_it_ended(monkeypatch):
 
 def test_what_is_away_is_said_and_the_rest_is_told(settings, monkeypatch):
     settings.CLICKHOUSE_URL = "clickhouse://default@127.0.0.1:1/default"
-    nobody = redis.Redis(port=1, socket_connect_timeout=0.2)
-    monkeypatch.setattr("svoykrug.health.redis_client", lambda: nobody)
+    monkeypatch.setattr("svoykrug.health.redis_client", no_redis)
 
     told = scrape()
 

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-import redis
 from django.utils import timezone
 
 from loyalty.services import presence
@@ -12,6 +11,7 @@ from loyalty.services.api_keys import create_api_key
 from loyalty.services.presence import member_of_code
 from loyalty.services.sessions import open_session
 from tests.api import Caller, refusal
+from tests.receivers import no_redis
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 
@@ -48,7 +48,7 @@ def test_only_a_member_has_a_code(business):
 
 
 def test_store_away_is_said_plainly(caller, monkeypatch):
-    monkeypatch.setattr(presence, "redis_client", lambda: redis.Redis(port=1, socket_connect_timeout=0.2))
+    monkeypatch.setattr(presence, "redis_client", no_redis)
 
     answer = caller.get("me/code")
 
