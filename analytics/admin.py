@@ -5,7 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 from analytics.models import ForecastRun, Reconciliation, RfmRun, SyncWindow
 from analytics.reports import report_urls
-from svoykrug.admin import NOBODY, ReadOnlyAdmin
+from loyalty.staff import NOBODY
+from svoykrug.admin import ReadOnlyAdmin
 
 # Unfold's site asks for addresses of its own here; they share the admin's login and context.
 admin.site.extra_urls = report_urls

@@ -18,8 +18,8 @@ from analytics.report_page import report
 from analytics.tables import Column, Kind, Table, share_shown
 from analytics.templatetags.roubles import whole_rub
 from loyalty.models import Business
+from loyalty.staff import Scope
 from loyalty.templatetags.money import bonus_words, grouped
-from svoykrug.admin import Scope
 from svoykrug.charts import LineChart, draw_bars, draw_lines
 from svoykrug.money import ZERO, round_half_up
 

@@ -18,11 +18,11 @@ from analytics.periods import CHOICES, Period, chosen_period
 from analytics.selectors import Step, Summary, freshness, summary, turnover_by
 from analytics.wording import share_words
 from loyalty.models import ParkedRefund
+from loyalty.staff import staff_scope
 from loyalty.templatetags.money import MINUS, grouped, percent, rub, whole
 from promos.demo.sample import is_demo
 from promos.models import CrossPromoChain
 from promos.selectors import chains_between, coupon_counts, with_results
-from svoykrug.admin import staff_scope
 
 CHAINS_SHOWN = 6
 

@@ -15,8 +15,8 @@ from analytics.schedule import nightly
 from analytics.tables import Column, Kind, Table, share_shown
 from analytics.templatetags.roubles import whole_rub
 from analytics.wording import tenths
+from loyalty.staff import Scope
 from loyalty.templatetags.money import grouped, percent
-from svoykrug.admin import Scope
 from svoykrug.charts import BarChart, draw_bars
 
 FEWEST_REPEAT_BUYERS = 50  # repeat_buying.py says so too, but must not be imported by the web.

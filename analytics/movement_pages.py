@@ -28,9 +28,9 @@ from analytics.report_page import report
 from analytics.schedule import nightly
 from analytics.selectors import FEWEST_BUYERS
 from analytics.tables import Column, Kind, Table
+from loyalty.staff import Scope
 from loyalty.templatetags.money import MINUS, grouped, percent
 from promos.segments import Segment
-from svoykrug.admin import Scope
 from svoykrug.charts import Line, LineChart, draw_lines
 
 MONTHS = (6, 12, MOST_MONTHS)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from analytics.errors import ClickHouseUnavailable
 from analytics.selectors import freshness
-from svoykrug.admin import staff_scope
+from loyalty.staff import staff_scope
 from svoykrug.spreadsheets import csv_answer
 
 Report = Callable[..., dict[str, Any]]

@@ -30,10 +30,10 @@ from analytics.selectors import (
 from analytics.win_win_report import chain_reports, matrix
 from analytics.wording import share_words
 from loyalty.models import Business
+from loyalty.staff import Scope
 from promos.demo.sample import is_demo
 from promos.segments import Segment
 from promos.selectors import chains_between, left_out, with_results
-from svoykrug.admin import Scope
 
 PAGE = 50
 

@@ -230,6 +230,9 @@ REFRESH_GRACE_SECONDS = env.int("REFRESH_GRACE_SECONDS", default=10)
 STAFF_SECOND_FACTOR_REQUIRED = env.bool("STAFF_SECOND_FACTOR_REQUIRED", default=PRODUCTION)
 # Codes tried by one person in 15 minutes.
 SECOND_FACTOR_TRIES = env.int("SECOND_FACTOR_TRIES", default=5)
+# Passwords tried for one phone in 15 minutes, and from one address in an hour.
+PASSWORD_TRIES_PER_PHONE = env.int("PASSWORD_TRIES_PER_PHONE", default=10)
+PASSWORD_TRIES_PER_ADDRESS = env.int("PASSWORD_TRIES_PER_ADDRESS", default=100)
 
 # --- Presence: the code a member shows to spend bonuses -------------------------------------------
 PRESENCE_CODE_SECONDS = env.int("PRESENCE_CODE_SECONDS", default=60)

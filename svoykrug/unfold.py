@@ -35,7 +35,7 @@ def _may_view(label: str) -> Callable[[HttpRequest], bool]:
 
 def _may_read_reports(name: str, *, programme_only: bool) -> Callable[[HttpRequest], bool]:
     def allowed(request: HttpRequest) -> bool:
-        from svoykrug.admin import staff_scope
+        from loyalty.staff import staff_scope
 
         scope = staff_scope(request.user)
         return scope.reports and (scope.is_programme or not programme_only) and bool(_address(name))
@@ -135,6 +135,7 @@ UNFOLD: dict[str, Any] = {
             "950": "#3B2026",
         },
     },
+    "LOGIN": {"form": "svoykrug.admin_login.PasswordForm"},
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,

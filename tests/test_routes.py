@@ -27,6 +27,7 @@ from loyalty.models import (
     CrmIntegration,
     Member,
     Session,
+    StaffMembership,
     StatusTier,
     Transaction,
     WebhookDelivery,
@@ -37,7 +38,7 @@ from loyalty.services.sessions import open_session
 from loyalty.services.webhooks.endpoints import add_endpoint, ping
 from promos.models import Coupon, Quote
 from tests.api import Caller, refusal
-from tests.factories import MemberFactory
+from tests.factories import MemberFactory, StaffFactory
 from tests.svoykrug.staff_rows import CANARY, Shop, open_shop
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes", "clickhouse_database")]
@@ -262,7 +263,9 @@ class Cast:
             return 403
         if name == "key":
             return 403 if call.who == "member" else None
-        assert name in {"member", "staff"}
+        if name == "owner by password":
+            return None if call.who in {"member", ANALYTICS} else 403
+        assert name in {"member", "staff", "cashier by password"}
         return None if call.who == "member" else 403
 
 
@@ -271,12 +274,14 @@ def cast(scene: Scene) -> Cast:
     business, member = scene.own.business, scene.member(scene.own)
     revoked, revoked_secret = create_api_key(business=business, scopes=list(ApiKey.Scope))
     revoke_api_key(revoked, at=timezone.now())
+    cashier = StaffFactory(business=business, role=StaffMembership.Role.CASHIER).member
 
     def key(scopes: Any) -> str:
         return f"Api-Key {create_api_key(business=business, scopes=scopes)[1]}"
 
-    def token(who: Member, **ago: int) -> str:
-        return f"Bearer {open_session(who, at=timezone.now() - timedelta(**ago)).access}"
+    def token(who: Member, *, as_staff: bool = False, **ago: int) -> str:
+        tokens = open_session(who, as_staff=as_staff, at=timezone.now() - timedelta(**ago))
+        return f"Bearer {tokens.access}"
 
     return Cast({
         name: Caller(authorization)
@@ -291,6 +296,8 @@ def cast(scene: Scene) -> Cast:
             "key": key(list(ApiKey.Scope)),
             "member": token(member),
             "staff": token(scene.own.owner),
+            "owner by password": token(scene.own.owner, as_staff=True),
+            "cashier by password": token(cashier, as_staff=True),
         }.items()
     })  # fmt: skip
 
@@ -316,7 +323,11 @@ CALLS = [(path, method) for path, calls in TABLE.items() for method in calls]
 
 def stranger_to(path: str, name: str) -> bool:
     """The device in the address is the customer's, not staff's."""
-    return path == "auth/sessions/<device_id>" and name == "staff"
+    return path == "auth/sessions/<device_id>" and name in {
+        "staff",
+        "owner by password",
+        "cashier by password",
+    }
 
 
 @pytest.mark.parametrize(("path", "method"), CALLS)

@@ -22,7 +22,9 @@ from analytics.periods import CHOICES, DEFAULT
 from analytics.selectors import RfmCell, freshness, rfm_cuts, rfm_map, summary, win_win_matrix
 from loyalty.api.authentication import ApiKeyAuthentication, HasScope, MemberTokenAuthentication
 from loyalty.api.base import ApiView
-from loyalty.models import ApiKey, Business
+from loyalty.models import ApiKey, Business, Member
+from loyalty.services.sessions import is_staff_token
+from loyalty.staff import staff_scope
 from promos.segments import Segment
 from svoykrug.money import ZERO
 from svoykrug.schema import describe
@@ -30,7 +32,7 @@ from svoykrug.serializers import represented, validated
 
 logger = logging.getLogger(__name__)
 
-INTEGRATOR = [{"ApiKey": []}]
+CALLERS = [{"ApiKey": []}, {"MemberToken": []}]
 # ClickHouse is asked again by then; a till has no report to wait for.
 RETRY_SECONDS = 30
 SHARE_DIGITS = 4
@@ -43,21 +45,33 @@ def answers(serializer: Any, example: dict[str, Any]) -> dict[str, Any]:
         "answers": {200: serializer},
         "problems": (400, 401, 403),
         "refuses": (ClickHouseUnavailable,),
-        "auth": INTEGRATOR,
+        "auth": CALLERS,
         "examples": [shown],
     }
+
+
+class MayReadReports(HasScope):
+    """A key with the scope, or an owner or manager signed in by password and second factor."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not isinstance(request.user, Member):
+            return super().has_permission(request, view)
+        self.message = _("Reports need an API key, or the sign-in of an owner or manager with a password.")
+        return is_staff_token(request.auth, request.user) and staff_scope(request.user).reports
 
 
 class AnalyticsView(ApiView):
     """A report of the caller's businesses; who that is and which these are is said here alone."""
 
     authentication_classes = (ApiKeyAuthentication, MemberTokenAuthentication)
-    permission_classes = (HasScope,)
+    permission_classes = (MayReadReports,)
     scopes = {"GET": ApiKey.Scope.ANALYTICS_READ}
 
-    def business_ids(self) -> Collection[UUID]:
-        """Of a test key it is the sandbox, whose rows never reach ClickHouse."""
-        return frozenset({self.request.auth.business.pk})
+    def business_ids(self) -> Collection[UUID] | None:
+        """None means all: programme staff. Of a test key it is the sandbox, never seen by ClickHouse."""
+        if isinstance(self.request.auth, ApiKey):
+            return frozenset({self.request.auth.business.pk})
+        return staff_scope(self.request.user).report_business_ids
 
     def handle_exception(self, error: Exception) -> Response:
         if isinstance(error, ClickHouseUnavailable):

@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from loyalty.models import Referral
-from svoykrug.admin import NOBODY, UncountedAdmin
+from loyalty.staff import NOBODY
+from svoykrug.admin import UncountedAdmin
 from svoykrug.history import moment
 
 

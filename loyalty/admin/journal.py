@@ -15,7 +15,8 @@ from unfold.admin import TabularInline
 
 from loyalty.history import about_id, actor_words, name_actors
 from loyalty.models import AuditLog, ImportJob, ImportRejection
-from svoykrug.admin import NOBODY, ReadOnlyAdmin, UncountedAdmin
+from loyalty.staff import NOBODY
+from svoykrug.admin import ReadOnlyAdmin, UncountedAdmin
 from svoykrug.db.audit import audited_models
 from svoykrug.history import describe, history_address, moment, table_words
 

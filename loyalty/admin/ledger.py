@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from loyalty.models import BonusEntry, BonusLot
+from loyalty.staff import OWNERS, staff_scope
 from loyalty.templatetags.money import grouped, signed_bonus
-from svoykrug.admin import OWNERS, UncountedAdmin, staff_scope
+from svoykrug.admin import UncountedAdmin
 from svoykrug.history import moment
 
 

@@ -11,7 +11,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from loyalty.models import Business, StatusTier
 from loyalty.services.sandbox import keep_alike
-from svoykrug.admin import NOBODY, OWNERS, ScopedAdmin, staff_scope
+from loyalty.staff import NOBODY, OWNERS, staff_scope
+from svoykrug.admin import ScopedAdmin
 
 
 class BusinessForm(forms.ModelForm):

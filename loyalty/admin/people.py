@@ -21,8 +21,9 @@ from loyalty.phones import normalise_phone
 from loyalty.selectors import wallet
 from loyalty.services.enrolment import remember_phone
 from loyalty.services.team import join_team, leave_team
+from loyalty.staff import OWNERS, staff_scope
 from promos.models import Coupon
-from svoykrug.admin import OWNERS, ScopedAdmin, UncountedAdmin, staff_scope
+from svoykrug.admin import ScopedAdmin, UncountedAdmin
 from svoykrug.history import moment
 from svoykrug.money import ZERO
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from loyalty.models import Member
 from loyalty.phones import readable_phone
 from loyalty.services.consents import may_see_person
-from svoykrug.admin import staff_scope
+from loyalty.staff import staff_scope
 
 
 class PersonsAdmin:

@@ -18,9 +18,10 @@ from unfold.decorators import display as label_display
 
 from loyalty.models import Business, ParkedRefund, Transaction
 from loyalty.models.transaction import ParkedRefundQuerySet
+from loyalty.staff import EVERYONE, staff_scope
 from loyalty.templatetags.money import bonus_words, rub, signed_bonus
 from promos.wording import explained
-from svoykrug.admin import EVERYONE, ReadOnlyAdmin, UncountedAdmin, staff_scope
+from svoykrug.admin import ReadOnlyAdmin, UncountedAdmin
 from svoykrug.history import moment
 
 from . import persons

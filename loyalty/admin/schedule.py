@@ -17,7 +17,7 @@ from django_celery_beat.models import (
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from svoykrug.admin import staff_scope
+from loyalty.staff import staff_scope
 
 
 class ProgrammeOnly(ModelAdmin):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.generics import GenericAPIView
-from rest_framework.permissions import SAFE_METHODS
+from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -65,6 +65,13 @@ class ApiView(GenericAPIView[Any]):
             failpoint("idempotent-before-commit")
         failpoint("idempotent-after-commit")
         return response
+
+
+class OpenView(ApiView):
+    """A call that needs no credential, and so looks at none."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
 
 
 def _limit_of(request: Request) -> Limit:

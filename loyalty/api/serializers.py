@@ -100,13 +100,30 @@ class ConsentsOut(serializers.Serializer[Any]):
 
 class TokenIn(StrictSerializer):
     phone = TextField(max_length=40)
-    code = serializers.RegexField(r"^\s*[0-9]{6}\s*$", help_text="The six digits sent to the phone.")
+    code = serializers.RegexField(
+        r"^\s*([0-9]{6}|[0-9a-zA-Z\- ]{10,20})\s*$",
+        help_text="The six digits sent to the phone; with `password` those of the authenticator, or a "
+        "recovery code.",
+    )
+    password = TextField(
+        max_length=128,
+        required=False,
+        trim_whitespace=False,
+        help_text="Of staff: their tokens open the reports of businesses where they are owner or manager.",
+    )
     referral_code = TextField(
         max_length=40,
         required=False,
         help_text="An inviter's code, in any case; one that nobody has is ignored.",
     )
     consents = ConsentsIn(required=False, help_text="An unknown phone joins with `processing: true` only.")
+
+    def validate(self, said: dict[str, Any]) -> dict[str, Any]:
+        if "password" in said and (needless := said.keys() & {"referral_code", "consents"}):
+            raise serializers.ValidationError(
+                {name: _("Not with a password: staff have joined already.") for name in sorted(needless)}
+            )
+        return said
 
 
 class TokensOut(serializers.Serializer[Any]):

@@ -2,15 +2,15 @@
 
 from django.urls import path
 
-from loyalty.api import views, webhooks
+from loyalty.api import auth, views, webhooks
 
 urlpatterns = [
-    path("auth/otp", views.OtpView.as_view()),
-    path("auth/token", views.TokenView.as_view()),
-    path("auth/token/refresh", views.RefreshView.as_view()),
-    path("auth/logout", views.LogoutView.as_view()),
-    path("auth/sessions", views.DevicesView.as_view()),
-    path("auth/sessions/<uuid:device_id>", views.DeviceView.as_view()),
+    path("auth/otp", auth.OtpView.as_view()),
+    path("auth/token", auth.TokenView.as_view()),
+    path("auth/token/refresh", auth.RefreshView.as_view()),
+    path("auth/logout", auth.LogoutView.as_view()),
+    path("auth/sessions", auth.DevicesView.as_view()),
+    path("auth/sessions/<uuid:device_id>", auth.DeviceView.as_view()),
     path("me", views.MeView.as_view()),
     path("me/balance", views.BalanceView.as_view()),
     path("me/code", views.CodeView.as_view()),

@@ -1,16 +1,11 @@
-"""Members' calls: sign in, own data."""
+"""Members' calls: what is their own."""
 
 from dataclasses import fields
 from typing import Any
-from uuid import UUID
 
-from django.conf import settings
-from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
-from rest_framework import status
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,7 +16,6 @@ from loyalty.api.serializers import (
     CodeOut,
     ConsentsIn,
     ConsentsOut,
-    DeviceOut,
     EntryOut,
     ListQuery,
     MeIn,
@@ -29,19 +23,13 @@ from loyalty.api.serializers import (
     MyTierOut,
     MyTransactionOut,
     MyTransactionsQuery,
-    OtpIn,
-    OtpOut,
     ReferralOut,
-    RefreshIn,
-    SignedInOut,
-    TokenIn,
-    TokensOut,
     as_choice,
 )
 from loyalty.consent_texts import consent_text
-from loyalty.errors import ConsentNotWithdrawn, ConsentRequired
+from loyalty.errors import ConsentNotWithdrawn
 from loyalty.invitations import invitations, reward_terms
-from loyalty.models import BonusEntry, Business, Consent, Session, Transaction
+from loyalty.models import BonusEntry, Business, Consent, Transaction
 from loyalty.selectors import tier_history, tier_progress, wallet
 from loyalty.services.consents import (
     CHANNELS,
@@ -52,17 +40,8 @@ from loyalty.services.consents import (
     decisions,
     handover,
 )
-from loyalty.services.otp import request_code, verify_code
 from loyalty.services.presence import issue_code
 from loyalty.services.profile import change_profile
-from loyalty.services.sessions import (
-    close_session,
-    devices,
-    end_session,
-    family_of,
-    open_session,
-    refresh_session,
-)
 from svoykrug.middleware import client_address
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
@@ -73,133 +52,10 @@ MEMBER = [{"MemberToken": []}]
 PERIOD_AND_KIND = {"kind": "kind", "from": "created_at__gte", "to": "created_at__lt"}
 
 
-class OpenView(ApiView):
-    """A call that needs no credential, and so looks at none."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-
-
-class OtpView(OpenView):
-    @describe(
-        operation_id="request_code",
-        summary="Send a sign-in code to a phone",
-        description="The answer is the same whether or not the phone is known.",
-        request=OtpIn,
-        example={"phone": "+79000000010"},
-        answers={202: OtpOut},
-        problems=(400,),
-    )
-    def post(self, request: Request) -> Response:
-        asked = OtpIn(data=request.data)
-        asked.is_valid(raise_exception=True)
-        request_code(asked.validated_data["phone"], ip=client_address(request), at=timezone.now())
-        answer = {"expires_in": settings.OTP_LIFETIME_SECONDS}
-        return Response(answer, status=status.HTTP_202_ACCEPTED)
-
-
-class TokenView(OpenView):
-    @describe(
-        operation_id="sign_in",
-        summary="Exchange the code for tokens; an unknown phone joins",
-        description="An unknown phone that did not agree to processing is answered `consent_required`: show "
-        "the texts and send the same code again, it goes on working for 15 minutes.",
-        request=TokenIn,
-        example={"phone": "+79000000010", "code": "123456", "consents": {"processing": True}},
-        answers={200: SignedInOut},
-        problems=(400, 401),
-        refuses=(ConsentRequired,),
-    )
-    def post(self, request: Request) -> Response:
-        asked = TokenIn(data=request.data)
-        asked.is_valid(raise_exception=True)
-        at, ip, said = timezone.now(), client_address(request), dict(asked.validated_data)
-        consents = as_choice(said.pop("consents", {}))
-        member, is_new = verify_code(**said, consents=consents, ip=ip, at=at)
-        tokens = open_session(member, at=at, ip=ip, user_agent=user_agent(request))
-        return Response(
-            SignedInOut({"access": tokens.access, "refresh": tokens.refresh, "is_new": is_new}).data
-        )
-
-
-class RefreshView(OpenView):
-    @describe(
-        operation_id="refresh",
-        summary="Exchange the refresh token for new tokens",
-        description="A refresh token works once: one that is used again ends the session of its device. "
-        "Within 10 seconds, should the answer have been lost, a repeat gets the same new token.",
-        request=RefreshIn,
-        example={"refresh": "gL3mY0m1H1b2o3c4d5e6f7g8h9i0jKlMnOpQrStUvWx"},
-        answers={200: TokensOut},
-        problems=(400, 401),
-    )
-    def post(self, request: Request) -> Response:
-        asked = RefreshIn(data=request.data)
-        asked.is_valid(raise_exception=True)
-        tokens = refresh_session(
-            asked.validated_data["refresh"],
-            at=timezone.now(),
-            ip=client_address(request),
-            user_agent=user_agent(request),
-        )
-        return Response(TokensOut(tokens).data)
-
-
-class LogoutView(OpenView):
-    @describe(
-        operation_id="sign_out",
-        summary="End the session of this device",
-        description="Works at once, also for access tokens already given; may be repeated.",
-        request=RefreshIn,
-        example={"refresh": "gL3mY0m1H1b2o3c4d5e6f7g8h9i0jKlMnOpQrStUvWx"},
-        answers={204: None},
-        problems=(400,),
-    )
-    def post(self, request: Request) -> Response:
-        asked = RefreshIn(data=request.data)
-        asked.is_valid(raise_exception=True)
-        close_session(asked.validated_data["refresh"], at=timezone.now())
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
 class MemberView(ApiView):
     # A business's key is recognised too, so that it is refused as such: 403 and not 401.
     authentication_classes = (MemberTokenAuthentication, ApiKeyAuthentication)
     permission_classes = (IsMember,)
-
-
-class DevicesView(MemberView):
-    pagination_class = NewestFirst
-    queryset = Session.objects.none()
-
-    @describe(
-        operation_id="my_devices",
-        summary="The devices that the member is signed in on",
-        parameters=[ListQuery],
-        answers={200: DeviceOut(many=True)},
-        problems=(400, 401, 403),
-        auth=MEMBER,
-    )
-    def get(self, request: Request) -> Response:
-        ListQuery(data=request.query_params.dict()).is_valid(raise_exception=True)
-        page = self.paginate_queryset(devices(request.user.pk, at=timezone.now()))
-        shown = DeviceOut(page, many=True, context={"family": family_of(request.auth)})
-        return self.get_paginated_response(shown.data)
-
-
-class DeviceView(MemberView):
-    @describe(
-        operation_id="sign_device_out",
-        summary="Sign a device out",
-        description="Works at once, also for access tokens already given.",
-        answers={204: None},
-        problems=(401, 403, 404),
-        auth=MEMBER,
-    )
-    def delete(self, request: Request, device_id: UUID) -> Response:
-        if not end_session(request.user.pk, device_id, at=timezone.now()):
-            raise Http404
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class MeView(MemberView):
@@ -399,7 +255,3 @@ class MyTransactionsView(MemberView):
         own = Transaction.objects.filter(member_id=request.user.pk, **conditions).select_related("business")
         page = self.paginate_queryset(own)
         return self.get_paginated_response(MyTransactionOut(page, many=True).data)
-
-
-def user_agent(request: Request) -> str:
-    return request.headers.get("User-Agent", "").replace("\x00", "")

@@ -153,7 +153,7 @@ class Member(AbstractBaseUser, ChangingRecord):
         return f"{self.phone[:2]} ••• •••-{self.phone[-4:-2]}-{self.phone[-2:]}" if self.phone else ""
 
     # Django admin asks these; what a person may do follows from the memberships of staff,
-    # and each admin page narrows its rows and actions to them (svoykrug/admin.py).
+    # and each admin page narrows its rows and actions to them (loyalty/staff.py).
     def has_perm(self, perm: str, obj: Any = None) -> bool:
         return self.is_active and self.is_staff and self.is_programme_staff
 
@@ -240,6 +240,8 @@ class Session(Record):
     )
     family = models.UUIDField()
     token_hash = models.CharField(max_length=64)
+    # Of staff, who signed in by password and second factor: ends with either. Empty for a member's own.
+    auth_hash = models.CharField(max_length=64, blank=True, db_default="")
     user_agent = models.CharField(max_length=300, blank=True)
     ip = models.GenericIPAddressField(null=True, blank=True)
     expires_at = models.DateTimeField()

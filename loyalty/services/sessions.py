@@ -26,6 +26,7 @@ from svoykrug.db.rows import columns, instances
 from svoykrug.db.sql import read
 
 FAMILY_CLAIM = "family"
+STAFF_CLAIM = "staff"
 LONGEST_USER_AGENT = 300
 
 
@@ -48,10 +49,17 @@ class Tokens:
     refresh: str
 
 
-def open_session(member: Member, *, at: datetime, user_agent: str = "", ip: str | None = None) -> Tokens:
-    """Begin a family of tokens for a device that has just signed in."""
-    refresh = secrets.token_urlsafe(32)
-    return _issue(member.pk, refresh=refresh, family=uuid7(), at=at, user_agent=user_agent, ip=ip)
+def open_session(
+    member: Member, *, at: datetime, as_staff: bool = False, user_agent: str = "", ip: str | None = None
+) -> Tokens:
+    """Begin a family of tokens for a device that has just signed in.
+
+    as_staff  by password and second factor: the tokens open what staff may see, until either changes
+    """
+    session = Session(
+        member=member, family=uuid7(), auth_hash=member.get_session_auth_hash() if as_staff else ""
+    )
+    return _issue(session, refresh=secrets.token_urlsafe(32), at=at, user_agent=user_agent, ip=ip)
 
 
 def refresh_session(refresh: str, *, at: datetime, user_agent: str = "", ip: str | None = None) -> Tokens:
@@ -65,19 +73,12 @@ def refresh_session(refresh: str, *, at: datetime, user_agent: str = "", ip: str
         session = _locked(refresh)
         if session and session.rotated_at and not session.revoked_at:
             if _answer_was_lost(session, refresh, at) and _usable(session, at):
-                return Tokens(_access(session.member_id, session.family, at), _successor(refresh))
+                return Tokens(_access(session, at), _successor(refresh))
             _revoke_family(session, at=at, reason="refresh token reused")
         elif session and _usable(session, at):
             session.rotated_at = at
             session.save(update_fields=["rotated_at"])
-            return _issue(
-                session.member_id,
-                refresh=_successor(refresh),
-                family=session.family,
-                at=at,
-                user_agent=user_agent,
-                ip=ip,
-            )
+            return _issue(session, refresh=_successor(refresh), at=at, user_agent=user_agent, ip=ip)
     # Outside the block: the revocation stays although the call is refused.
     raise SessionRefused(_("The session has ended. Sign in again."), field="refresh")
 
@@ -110,6 +111,12 @@ def family_of(access: str) -> UUID:
     return UUID(AccessToken(access)[FAMILY_CLAIM])  # type: ignore[arg-type]
 
 
+def is_staff_token(access: str, member: Member) -> bool:
+    """Whether a valid token of the member was given for password and second factor that still hold."""
+    auth_hash = AccessToken(access).get(STAFF_CLAIM)  # type: ignore[arg-type]
+    return isinstance(auth_hash, str) and _as_signed_in(member, auth_hash)
+
+
 def member_of_access_token(access: str) -> Member | None:
     """Return the member of a valid access token whose family has not been revoked."""
     try:
@@ -123,24 +130,26 @@ def member_of_access_token(access: str) -> Member | None:
     return member  # type: ignore[no-any-return]
 
 
-def _issue(
-    member_id: UUID, *, refresh: str, family: UUID, at: datetime, user_agent: str, ip: str | None
-) -> Tokens:
-    Session.objects.create(
-        member_id=member_id,
-        family=family,
+def _issue(session: Session, *, refresh: str, at: datetime, user_agent: str, ip: str | None) -> Tokens:
+    """Store the next session of the same device and family."""
+    following = Session.objects.create(
+        member_id=session.member_id,
+        family=session.family,
+        auth_hash=session.auth_hash,
         token_hash=_hash(refresh),
         user_agent=user_agent[:LONGEST_USER_AGENT],
         ip=ip,
         expires_at=at + timedelta(days=settings.REFRESH_TOKEN_DAYS),
         created_at=at,
     )
-    return Tokens(access=_access(member_id, family, at), refresh=refresh)
+    return Tokens(access=_access(following, at), refresh=refresh)
 
 
-def _access(member_id: UUID, family: UUID, at: datetime) -> str:
+def _access(session: Session, at: datetime) -> str:
     access = AccessToken()
-    access["sub"], access[FAMILY_CLAIM] = str(member_id), str(family)
+    access["sub"], access[FAMILY_CLAIM] = str(session.member_id), str(session.family)
+    if session.auth_hash:
+        access[STAFF_CLAIM] = session.auth_hash
     access.set_iat(at_time=at)
     access.set_exp(from_time=at, lifetime=timedelta(minutes=settings.ACCESS_TOKEN_MINUTES))
     return str(access)
@@ -168,7 +177,13 @@ def _locked(refresh: str) -> Session | None:
 def _usable(session: Session, at: datetime) -> bool:
     if session.revoked_at or session.expires_at <= at:
         return False
-    return Member.objects.filter(pk=session.member_id, is_active=True, anonymised_at=None).exists()
+    member = Member.objects.filter(pk=session.member_id, is_active=True, anonymised_at=None).first()
+    return member is not None and (not session.auth_hash or _as_signed_in(member, session.auth_hash))
+
+
+def _as_signed_in(staff: Member, auth_hash: str) -> bool:
+    """Whether password and second factor are still those of the sign-in."""
+    return staff.is_staff and hmac.compare_digest(staff.get_session_auth_hash(), auth_hash)
 
 
 def _revoke_family(session: Session, *, at: datetime, reason: str) -> None:

@@ -16,6 +16,7 @@ from unfold.decorators import display as label_display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from loyalty.admin.purchases import OwnBusinessFilter
+from loyalty.staff import MANAGERS, staff_scope
 from loyalty.templatetags.money import grouped
 from promos.audience_words import audience_words
 from promos.coupon_export import export_coupons
@@ -25,7 +26,7 @@ from promos.rules import benefit_fault
 from promos.segments import Segment
 from promos.services import campaigns
 from promos.tasks import issue_campaign
-from svoykrug.admin import MANAGERS, ScopedAdmin, staff_scope
+from svoykrug.admin import ScopedAdmin
 
 Status = CouponCampaign.Status
 LABELS = {

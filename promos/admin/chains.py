@@ -19,11 +19,12 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from loyalty.models import Business
+from loyalty.staff import MANAGERS, staff_scope
 from promos.chain_page import chain_page
 from promos.chain_terms import TERMS, differences, frozen, terms_of, warnings
 from promos.models import CrossPromoChain
 from promos.services import chains
-from svoykrug.admin import MANAGERS, ScopedAdmin, staff_scope
+from svoykrug.admin import ScopedAdmin
 from svoykrug.errors import DomainError
 
 Status, Side = CrossPromoChain.Status, CrossPromoChain.Side

@@ -15,13 +15,14 @@ from unfold.decorators import action
 from unfold.decorators import display as label_display
 
 from loyalty.admin.purchases import OwnBusinessFilter
+from loyalty.staff import MANAGERS, staff_scope
 from promos.coupon_export import export_coupons
 from promos.coupon_wording import benefit_words, last_moment, source_words, state_words
 from promos.models import Coupon
 from promos.rules import CouponState, coupon_state, normalise_code
 from promos.selectors import with_story
 from promos.services.coupon_life import LONGEST_REASON, void_coupon
-from svoykrug.admin import MANAGERS, UncountedAdmin, staff_scope
+from svoykrug.admin import UncountedAdmin
 from svoykrug.history import moment
 
 LABELS = {

@@ -20,12 +20,13 @@ from unfold.decorators import action
 from unfold.decorators import display as label_display
 
 from loyalty.models import CrmIntegration, CrmMessage
+from loyalty.staff import MANAGERS
 from promos.crm import applying, integrations
 from promos.crm.errors import MappingRefused, Unreadable
 from promos.crm.trying import try_message
 from promos.crm.vendors import VENDORS
 from promos.tasks import apply_crm_message
-from svoykrug.admin import MANAGERS, ReadOnlyAdmin, ScopedAdmin
+from svoykrug.admin import ReadOnlyAdmin, ScopedAdmin
 from svoykrug.encryption import encrypt
 from svoykrug.history import moment
 

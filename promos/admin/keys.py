@@ -21,8 +21,9 @@ from unfold.widgets import (
 from loyalty.models import ApiKey
 from loyalty.selectors import members_of
 from loyalty.services.api_keys import DEFAULT_SCOPES, create_api_key, revoke_api_key
+from loyalty.staff import OWNERS
 from promos.services.sandbox import create_test_key
-from svoykrug.admin import OWNERS, ScopedAdmin
+from svoykrug.admin import ScopedAdmin
 
 
 class ApiKeyForm(forms.ModelForm):

@@ -15,6 +15,7 @@ from django.utils.translation import get_language, gettext, override
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
+from loyalty.staff import MANAGERS
 from loyalty.templatetags.money import bonus
 from promos.models import Offer
 from promos.offers.facts import warnings
@@ -23,7 +24,7 @@ from promos.offers.simulation import PERIODS_DAYS
 from promos.offers.words import limit_words, sentence
 from promos.services import offers
 from promos.services.offers import OfferRefused
-from svoykrug.admin import MANAGERS, ScopedAdmin
+from svoykrug.admin import ScopedAdmin
 
 from .offer_form import EFFECT_FIELDS, OfferForm
 from .offer_pages import simulation_page, version_rows

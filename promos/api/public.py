@@ -12,8 +12,8 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from loyalty.api.base import OpenView
 from loyalty.api.serializers import ListQuery
-from loyalty.api.views import OpenView
 from loyalty.models import Business
 from promos.models import OfferVersion
 from promos.offers.rules import parse

@@ -18,7 +18,7 @@ def at_once() -> Callable[..., list[Any]]:
 
         def one(call: Callable[[], Any]) -> Any:
             try:
-                barrier.wait(timeout=10)
+                barrier.wait(timeout=60)
                 return call()
             except Exception as error:
                 return error

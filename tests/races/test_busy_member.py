@@ -25,13 +25,13 @@ def busy_member():
             with atomic():
                 lock_members([member.pk])
                 held.set()
-                done.wait(timeout=10)
+                done.wait(timeout=60)
         finally:
             connections.close_all()
 
     thread = Thread(target=hold)
     thread.start()
-    held.wait(timeout=10)
+    held.wait(timeout=60)
     yield member
     done.set()
     thread.join()

@@ -14,7 +14,7 @@ from tests.factories import NOON, BusinessFactory, MemberFactory, consent
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
-def race(at_once):
+def race(at_once, *, patience=1.5):
     """Allow a partner and, before that is stored, withdraw for the circle."""
     member, partner = MemberFactory(), BusinessFactory()
     consent(member)
@@ -26,10 +26,10 @@ def race(at_once):
             consent(member, partner=partner)
             allowed.set()
             # With the lock the other one waits for the end of this transaction.
-            withdrawn.wait(timeout=1.5)
+            withdrawn.wait(timeout=patience)
 
     def withdraw():
-        assert allowed.wait(timeout=5)
+        assert allowed.wait(timeout=60)
         consent(member, granted=False)
         withdrawn.set()
 
@@ -44,7 +44,7 @@ def test_a_no_after_a_yes_withdraws_that_too(at_once):
 def test_without_the_lock_the_yes_outlives_the_no(monkeypatch, at_once):
     monkeypatch.setattr(locks, "LOCK_MEMBERS", locks.LOCK_MEMBERS.replace("FOR NO KEY UPDATE", ""))
 
-    assert race(at_once) is True
+    assert race(at_once, patience=60) is True
 
 
 def test_advertising_queued_beside_a_withdrawal_does_not_leave(at_once):
@@ -58,10 +58,10 @@ def test_advertising_queued_beside_a_withdrawal_does_not_leave(at_once):
             queue([Message(member.pk, "offer", {}, "advertising", None, "race", NOON)])
             queued.set()
             # Recorded and answered while the message is not yet visible to anybody.
-            assert withdrawn.wait(timeout=5)
+            assert withdrawn.wait(timeout=60)
 
     def withdraw():
-        queued.wait(timeout=5)
+        queued.wait(timeout=60)
         consent(member, granted=False)
         withdrawn.set()
 

@@ -41,7 +41,7 @@ def test_spent_in_two_steps_one_code_pays_many_receipts(at_once, monkeypatch):
 
         def eval(self, _script, _count, key, *arguments):
             receipt = redis_client().hget(key, "receipt")
-            looked.wait(timeout=10)
+            looked.wait(timeout=60)
             redis_client().hset(key, "receipt", arguments[4])
             return int(receipt is None)
 

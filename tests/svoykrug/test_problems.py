@@ -178,7 +178,7 @@ def test_what_nobody_foresaw_is_an_error_without_its_inside(monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("loyalty.api.views.close_session", broken)
+    monkeypatch.setattr("loyalty.api.auth.close_session", broken)
 
     answer = anyone.post("auth/logout", {"refresh": "x"})
 
