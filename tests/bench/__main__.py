@@ -27,8 +27,9 @@ def main() -> None:
         with own_databases():
             results = {}
             for name, run in wanted.items():
-                print(f"{name} …", file=sys.stderr, flush=True)
+                print(f"{name} …", end=" ", file=sys.stderr, flush=True)
                 results[name] = run()
+                print(f"{results[name].value:,.1f} {results[name].unit}", file=sys.stderr, flush=True)
     except (figures.UnknownFigure, NotDurable) as error:
         sys.exit(str(error))
     write(here, commit(), results)
