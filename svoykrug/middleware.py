@@ -5,11 +5,9 @@ import uuid
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 
 from loyalty.backends import signed_in_by_code
 from svoykrug.db.actor import Actor, ActorKind, acting_as, become
@@ -44,8 +42,9 @@ def actor_middleware(
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        # Without a session nobody is signed in, and nothing needs to be read.
-        if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
+        # Without a session nobody is signed in, and nothing needs to be read; the API knows of none.
+        user = getattr(request, "user", None)
+        if user and settings.SESSION_COOKIE_NAME in request.COOKIES and user.is_authenticated:
             at_work = request.user.is_staff and not signed_in_by_code(request)
             become(ActorKind.STAFF if at_work else ActorKind.MEMBER, request.user.pk)
         return get_response(request)
@@ -81,15 +80,6 @@ def admin_password_middleware(
         return get_response(request)
 
     return middleware
-
-
-class PagePolicyMiddleware(CSPMiddleware):
-    """Content-Security-Policy of pages. JSON needs none; one costs as much as reading the body."""
-
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if request.path_info.startswith("/api/v1/"):
-            return response
-        return super().process_response(request, response)
 
 
 def admin_policy_middleware(

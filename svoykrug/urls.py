@@ -22,6 +22,10 @@ def api_not_found(request: HttpRequest, **kwargs: str) -> HttpResponse:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    # Django asks the routes in turn, so those of the tills come first.
+    path("api/v1/", include("promos.api.urls")),
+    path("api/v1/", include("loyalty.api.urls")),
+    path("api/v1/", include("analytics.api.urls")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
@@ -31,9 +35,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="svoykrug/api_docs.html"),
         name="api-docs",
     ),
-    path("api/v1/", include("loyalty.api.urls")),
-    path("api/v1/", include("promos.api.urls")),
-    path("api/v1/", include("analytics.api.urls")),
     re_path(r"^api(?:/|$)", api_not_found),
     path("admin/second-factor/", include("svoykrug.second_factor")),
     path("admin/", admin.site.urls),

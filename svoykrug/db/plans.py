@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 # Messages after which everything is planned anew.
 USES = 1000
+# A plan made while a table is small would read it whole long after it has grown.
+BY_INDEX = "SET LOCAL enable_seqscan = off"
 
 
 class Plans:
@@ -35,6 +37,7 @@ class Plans:
         calls = self._calls
         if fresh := [sql for sql in dict.fromkeys(statements) if sql not in calls]:
             calls = dict(calls)
+            first.append(BY_INDEX)
             for sql in fresh:
                 self._named += 1
                 text, count = _numbered(sql)

@@ -29,20 +29,18 @@ def read(*queries: tuple[str, Sequence[Any]]) -> list[Rows]:
         return []
     statements = [sql for sql, _ in queries]
     values = [_plain(value) for _, of_query in queries for value in of_query]
-    with connection.cursor() as wrapper:
-        # All answers are here after execute; Django's wrapper around each further call costs more than it.
-        cursor = wrapper.cursor
-        few = all(
-            len(value) <= FEW_KEYS for _, of_query in queries for value in of_query if type(value) is list
-        )
-        with cursor.connection.opening() as (begin, words), _planned(statements, few) as (first, calls):
-            before = [*begin, *first]
-            wrapper.execute(";\n".join([*before, *calls]), [*words, *values])
-        for _statement in before:
-            cursor.nextset()
-        found = [cursor.fetchall()]
-        while cursor.nextset():
-            found.append(cursor.fetchall())
+    wrapper = connection.kept_cursor()
+    # All answers are here after execute; Django's wrapper around each further call costs more than it.
+    cursor = wrapper.cursor
+    few = all(len(value) <= FEW_KEYS for _, of_query in queries for value in of_query if type(value) is list)
+    with cursor.connection.opening() as (begin, words), _planned(statements, few) as (first, calls):
+        before = [*begin, *first]
+        wrapper.execute(";\n".join([*before, *calls]), [*words, *values])
+    for _statement in before:
+        cursor.nextset()
+    found = [cursor.fetchall()]
+    while cursor.nextset():
+        found.append(cursor.fetchall())
     return found
 
 
@@ -106,11 +104,11 @@ class Write:
         parts = ", ".join(f"part{number} AS ({sql})" for number, sql in enumerate(earlier))
         text = f"WITH {parts} {final}" if earlier else final
         ends = ["COMMIT"] if last and connection.in_atomic_block and not connection.savepoint_ids else []
-        with connection.cursor() as wrapper:
-            # Outside a transaction the statement itself must show that it writes (postgresql/acting.py).
-            few = connection.in_atomic_block and sum(map(len, self._rows)) <= FEW_CHARACTERS
-            with _planned([text], few) as (first, calls):
-                wrapper.execute(";\n".join([*first, *calls, *ends]), self._rows)
+        # Outside a transaction the statement itself must show that it writes (postgresql/acting.py).
+        few = connection.in_atomic_block and sum(map(len, self._rows)) <= FEW_CHARACTERS
+        wrapper = connection.kept_cursor()
+        with _planned([text], few) as (first, calls):
+            wrapper.execute(";\n".join([*first, *calls, *ends]), self._rows)
 
 
 def as_jsonb(value: Any) -> Any:

@@ -27,3 +27,16 @@ def test_address_of_the_caller(settings, proxies, forwarded, connected, address)
     request = RequestFactory().get("/", headers={"X-Forwarded-For": forwarded}, REMOTE_ADDR=connected)
 
     assert client_address(request) == address
+
+
+def test_the_api_knows_no_session_and_pages_do(client, member, django_assert_num_queries):
+    client.force_login(member, backend="loyalty.backends.PhoneCodeBackend")
+
+    with django_assert_num_queries(0):
+        called = client.get("/api/v1/me")
+    page = client.get("/", headers={"accept-language": "en"})
+
+    assert called.status_code == 401
+    assert "Cookie" not in called.get("Vary", "")
+    assert page.status_code == 200
+    assert "Cookie" in page["Vary"]

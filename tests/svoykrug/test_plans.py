@@ -70,3 +70,26 @@ def test_behind_a_pooler_nothing_is_planned_ahead(monkeypatch):
 
     assert read((LEVELS, [2])) == [[(1,)]]
     assert planned() == []
+
+
+def test_a_small_table_is_read_by_index_too_for_it_will_grow():
+    read((NAMED, [[BusinessFactory().pk]]))
+
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (COSTS OFF) EXECUTE planned_1('{}')")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("SHOW enable_seqscan")
+        assert cursor.fetchone() == ("on",)
+    assert "Index" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_what_the_database_checks_for_a_till_goes_by_index_and_no_further():
+    """Plans of foreign keys are made where they are first checked, and kept as long as the connection."""
+    with connection.cursor() as cursor:
+        with atomic():
+            read((LEVELS, [2]))
+            cursor.execute("SHOW enable_seqscan")
+            assert cursor.fetchone() == ("off",)
+        cursor.execute("SHOW enable_seqscan")
+        assert cursor.fetchone() == ("on",)

@@ -16,7 +16,7 @@ from django.db.backends.postgresql import base
 from psycopg.pq import Escaping, TransactionStatus
 
 from svoykrug.db.actor import Actor, current_actor
-from svoykrug.db.plans import Plans
+from svoykrug.db.plans import BY_INDEX, Plans
 
 WRITING = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|WITH|COPY)\b", re.IGNORECASE)
 SETTINGS = (b"svoykrug.actor_kind", b"svoykrug.actor_id", b"svoykrug.request_id")
@@ -34,10 +34,18 @@ class Connection(psycopg.Connection[Any]):
     told: Any = None
     told_again = False
     opened = False
+    kept_cursor: Any = None
 
     @cached_property
     def plans(self) -> Plans:
         return Plans()
+
+    def set_autocommit(self, value: bool) -> None:
+        """As psycopg's, which sends nothing either, but by way of its lock and its loop."""
+        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._autocommit = value
+        else:
+            super().set_autocommit(value)
 
     @contextmanager
     def opening(self) -> Iterator[tuple[list[str], Sequence[str]]]:
@@ -52,7 +60,7 @@ class Connection(psycopg.Connection[Any]):
         actor = current_actor()
         self.told, self.told_again, self.opened = actor, False, True
         try:
-            yield ["BEGIN", *(TELLING if actor else [])], _words(actor) if actor else ()
+            yield ["BEGIN", BY_INDEX, *(TELLING if actor else [])], _words(actor) if actor else ()
         finally:
             self.opened = False
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import models
 from django.db.backends.ddl_references import Statement
 from django.db.backends.postgresql import base, schema
+from django.db.backends.utils import CursorWrapper
 
 from svoykrug.db.postgresql import acting
 
@@ -66,6 +67,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         super().close_if_health_check_failed()
         self._seen_healthy = now
+
+    def kept_cursor(self) -> CursorWrapper:
+        """Return the connection's own cursor, for answers that are read before the next statement.
+
+        Making one costs as much as handing a short statement over.
+        """
+        if self.queries_logged:
+            return self.cursor()
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        if self.connection.kept_cursor is None:
+            self.connection.kept_cursor = self.cursor()
+        return self.connection.kept_cursor
 
     @property
     def queries_logged(self) -> bool:
