@@ -18,6 +18,7 @@ from svoykrug.redis_client import redis_client
 
 logger = logging.getLogger(__name__)
 OK, AWAY = "ok", "unavailable"
+SERVERS = ("postgresql", "redis", "clickhouse")
 
 
 @never_cache

@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework import serializers
 
 from svoykrug.errors import DomainError
+from svoykrug.health import AWAY, OK, SERVERS
 from svoykrug.problems import CONTENT_TYPE
 
 
@@ -128,3 +129,47 @@ CODE = re.compile("`([a-z_]+)`")
 
 def _listed(codes: list[str]) -> str:
     return ", ".join(f"`{code}`" for code in dict.fromkeys(codes))
+
+
+def describe_health(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Add /healthz and /readyz: plain Django views, which must answer without what calls pass through."""
+    result["paths"] |= {
+        "/healthz": _health("healthz", "The process answers.", {"200": _says("Alive", ["ok"])}),
+        "/readyz": _health(
+            "readyz",
+            "What stands behind the process answers; analytics away leaves it ready.",
+            {
+                "200": _says("Ready", ["ready"], CHECKS),
+                "503": _says("PostgreSQL or Redis does not answer", ["not ready"], CHECKS),
+            },
+        ),
+    }
+    return result
+
+
+def _health(name: str, description: str, responses: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "get": {
+            "operationId": name,
+            "description": description,
+            "tags": ["health"],
+            "security": [{}],
+            "responses": responses,
+        }
+    }
+
+
+def _says(description: str, statuses: list[str], more: dict[str, Any] | None = None) -> dict[str, Any]:
+    fields = {"status": {"type": "string", "enum": statuses}} | (more or {})
+    body = {"type": "object", "properties": fields, "required": list(fields)}
+    return {"description": description, "content": {"application/json": {"schema": body}}}
+
+
+_ANSWERS = {"type": "string", "enum": [OK, AWAY]}
+CHECKS = {
+    "checks": {
+        "type": "object",
+        "properties": dict.fromkeys(SERVERS, _ANSWERS),
+        "required": list(SERVERS),
+    }
+}

@@ -293,6 +293,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "svoykrug.schema.describe_health",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "TransactionKind": "loyalty.models.Transaction.Kind",
         "EntryKind": "loyalty.models.BonusEntry.Kind",
@@ -309,6 +313,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "crm", "description": "What CRMs and tills of vendors tell in their own words"},
         {"name": "webhook-endpoints", "description": "Where a business's systems are told what happens"},
         {"name": "webhook-deliveries", "description": "What they were told and how they answered"},
+        {"name": "health", "description": "Is the process alive; can it serve"},
     ],
 }
 

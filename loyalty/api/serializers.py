@@ -5,11 +5,13 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from loyalty.models import BonusEntry, Business, Consent, Session, TierChange, Transaction
 from loyalty.services.consents import CHANNELS, PROCESSING, Choice, Subject, advertising, handover
+from svoykrug.pagination import MOST_ROWS
 from svoykrug.serializers import MomentField, MoneyOut, StrictSerializer, TextField
 
 MOST_PARTNERS = 200
@@ -167,7 +169,7 @@ class MeOut(serializers.Serializer[Any]):
     card_number = serializers.CharField(allow_null=True)
     first_name = serializers.CharField()
     last_name = serializers.CharField()
-    email = serializers.EmailField()
+    email = serializers.CharField(help_text="Empty if not given.")
     birth_date = serializers.DateField(allow_null=True)
     city = serializers.CharField()
     language = serializers.CharField()
@@ -177,12 +179,17 @@ class MeOut(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+@extend_schema_field({"type": "string", "maxLength": 254, "description": "Empty: forget it."})
+class EmailOrNothingField(serializers.EmailField):
+    """Is not described by its format, which an empty text does not have."""
+
+
 class MeIn(StrictSerializer):
     """What the member may change; what is left out stays."""
 
     first_name = TextField(required=False, allow_blank=True, max_length=80)
     last_name = TextField(required=False, allow_blank=True, max_length=80)
-    email = serializers.EmailField(required=False, allow_blank=True)
+    email = EmailOrNothingField(required=False, allow_blank=True, max_length=254)
     birth_date = serializers.DateField(required=False, allow_null=True)
     city = TextField(required=False, allow_blank=True, max_length=80)
     language = serializers.ChoiceField(required=False, choices=["ru", "en"])
@@ -303,7 +310,9 @@ class ListQuery(StrictSerializer):
     """What a list's address may carry; the pager reads both."""
 
     cursor = TextField(required=False, help_text="From `next` or `previous`.")
-    page_size = TextField(required=False, help_text="1 to 200, 50 if not given.")
+    page_size = serializers.IntegerField(
+        required=False, min_value=1, max_value=MOST_ROWS, help_text="50 if not given."
+    )
 
 
 class PeriodQuery(ListQuery):

@@ -168,6 +168,7 @@ def test_member_changes_what_is_named_and_nothing_else(member):
         ({"first_name": "a\x00"}, [("first_name", "null_characters_not_allowed")]),
         ({"first_name": "\ud800"}, [("first_name", "surrogate_characters_not_allowed")]),
         ({"email": "nobody"}, [("email", "invalid")]),
+        ({"email": f"a@{'.'.join(['b' * 50] * 5)}.org"}, [("email", "max_length")]),
         ({"birth_date": "2999-01-01"}, [("birth_date", "invalid")]),
         ({"birth_date": "1800-01-01"}, [("birth_date", "invalid")]),
         ({"birth_date": "28.02.1990"}, [("birth_date", "invalid")]),
