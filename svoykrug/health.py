@@ -11,6 +11,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from analytics.clickhouse.client import driver_url
@@ -21,6 +22,7 @@ OK, AWAY = "ok", "unavailable"
 SERVERS = ("postgresql", "redis", "clickhouse")
 
 
+@csrf_exempt  # another method is answered with 405, not with a page
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -28,6 +30,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt  # another method is answered with 405, not with a page
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:

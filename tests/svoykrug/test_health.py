@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import OperationalError, connection
+from django.test import Client
 
 from svoykrug import health
 from tests.receivers import no_redis
@@ -64,3 +65,8 @@ def test_not_ready_without_postgresql(client, monkeypatch, clickhouse_answers):
 
     assert answer.status_code == 503
     assert answer.json() == {"status": "not ready", "checks": ALL_WELL | {"postgresql": "unavailable"}}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_another_method_is_not_allowed(path):
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 405
