@@ -33,7 +33,7 @@ def read(*queries: tuple[str, Sequence[Any]]) -> list[Rows]:
     # All answers are here after execute; Django's wrapper around each further call costs more than it.
     cursor = wrapper.cursor
     few = all(len(value) <= FEW_KEYS for _, of_query in queries for value in of_query if type(value) is list)
-    with cursor.connection.opening() as (begin, words), _planned(statements, few) as (first, calls):
+    with cursor.connection.opening(few=few) as (begin, words), _planned(statements, few) as (first, calls):
         before = [*begin, *first]
         wrapper.execute(";\n".join([*before, *calls]), [*words, *values])
     for _statement in before:

@@ -48,8 +48,10 @@ class Connection(psycopg.Connection[Any]):
             super().set_autocommit(value)
 
     @contextmanager
-    def opening(self) -> Iterator[tuple[list[str], Sequence[str]]]:
+    def opening(self, *, few: bool) -> Iterator[tuple[list[str], Sequence[str]]]:
         """Give the statements that begin a transaction, to be sent in front of others in one message.
+
+        few  the transaction is of a few rows, and goes by index
 
         With placeholders and their values, so that the message's text is the same each time. None
         where a transaction is open already, or none is wanted.
@@ -60,7 +62,8 @@ class Connection(psycopg.Connection[Any]):
         actor = current_actor()
         self.told, self.told_again, self.opened = actor, False, True
         try:
-            yield ["BEGIN", BY_INDEX, *(TELLING if actor else [])], _words(actor) if actor else ()
+            first = ["BEGIN", BY_INDEX] if few else ["BEGIN"]
+            yield [*first, *(TELLING if actor else [])], _words(actor) if actor else ()
         finally:
             self.opened = False
 
