@@ -179,6 +179,8 @@ UNFOLD: dict[str, Any] = {
             _group(
                 _("Integration"),
                 _table("loyalty.ApiKey", _("API keys"), "key"),
+                _table("loyalty.WebhookEndpoint", _("Webhooks"), "webhook"),
+                _table("loyalty.WebhookDelivery", _("Deliveries"), "outbox"),
                 _table("loyalty.CrmIntegration", _("CRM and tills"), "cable"),
                 _table("loyalty.CrmMessage", _("CRM messages"), "forum"),
             ),

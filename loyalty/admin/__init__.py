@@ -1,5 +1,15 @@
 """The staff's surface of businesses, members, purchases and bonuses."""
 
-from . import invitations, journal, ledger, partners, people, purchases, schedule
+from . import deliveries, invitations, journal, ledger, partners, people, purchases, schedule, webhooks
 
-__all__ = ["invitations", "journal", "ledger", "partners", "people", "purchases", "schedule"]
+__all__ = [
+    "deliveries",
+    "invitations",
+    "journal",
+    "ledger",
+    "partners",
+    "people",
+    "purchases",
+    "schedule",
+    "webhooks",
+]

@@ -4,6 +4,7 @@ import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from svoykrug.db.audit import audited
@@ -139,4 +140,4 @@ class WebhookDelivery(ChangingRecord):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event_id} → {self.endpoint_id}"
+        return f"{self.get_status_display()} · {timezone.localtime(self.created_at):%d.%m %H:%M:%S}"

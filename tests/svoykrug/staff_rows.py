@@ -22,8 +22,13 @@ from loyalty.models import (
     StaffMembership,
     StatusTier,
     Transaction,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
 )
+from loyalty.services.webhooks.signing import new_secret
 from promos.models import CampaignCoupon, Coupon, CouponCampaign, CrossPromoChain, Offer, Quote
+from svoykrug.encryption import encrypt
 from tests.factories import (
     NOON,
     BusinessFactory,
@@ -93,7 +98,19 @@ def open_shop(tag: str, *, code: str) -> Shop:
         integration=crm, digest=code, body=f'{{"{tag}": "body"}}'.encode(), status="failed",
         error=f"{tag} error", reference=f"{tag}-crm-receipt",
     )  # fmt: skip
+    endpoint = WebhookEndpoint.objects.create(
+        business=business, url=f"https://{tag}.example.org/hook", description=f"{tag} books",
+        events=["purchase.created"], secret=encrypt(new_secret()),
+    )  # fmt: skip
+    told = WebhookEvent.objects.create(
+        business=business, type="purchase.created", object_id=purchase.pk, data={"receipt": f"{tag} receipt"}
+    )
     rows: dict[type, Any] = {
+        WebhookEndpoint: endpoint,
+        WebhookDelivery: WebhookDelivery.objects.create(
+            event=told, endpoint=endpoint, object_id=told.object_id, next_attempt_at=NOON,
+            status="failed", answer=f"{tag} answer", answer_status=500,
+        ),
         CrmIntegration: crm,
         CrmMessage: message,
         Business: business,

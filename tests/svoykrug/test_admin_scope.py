@@ -32,6 +32,8 @@ from loyalty.models import (
     StaffMembership,
     StatusTier,
     Transaction,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from promos.models import Coupon, CouponCampaign, CrossPromoChain, Offer, Quote
 from tests.factories import MemberFactory, StaffFactory
@@ -54,6 +56,8 @@ TABLE: dict[type, dict[str, str]] = {
     ApiKey: {"programme": "va", "owner": "va"},
     CrmIntegration: {"programme": "vac", "owner": "vac"},
     CrmMessage: {"programme": "v", "owner": "v"},
+    WebhookEndpoint: {"programme": "vac", "owner": "vac"},
+    WebhookDelivery: {"programme": "v", "owner": "v"},
     ImportJob: {"programme": "v", "owner": "v"},
     AuditLog: {"programme": "v"},
     CrossPromoChain: {"programme": "vac", "owner": "vac"},
@@ -231,7 +235,7 @@ def test_autocomplete_answers_strangers_nothing(clients, other):
 
 @pytest.mark.parametrize("model", [Transaction, Coupon, StaffMembership, ParkedRefund, BonusEntry, BonusLot,
                                    CouponCampaign, CrmIntegration, CrmMessage, CrossPromoChain, Member, Offer,
-                                   Quote, Referral],
+                                   Quote, Referral, WebhookDelivery, WebhookEndpoint],
                          ids=lambda model: model.__name__)  # fmt: skip
 def test_lists_ask_the_database_the_same_for_one_row_and_three(
     clients, own, model, django_assert_max_num_queries
