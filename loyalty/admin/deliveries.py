@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.decorators import display as label_display
 
+from loyalty.admin.webhooks import short
 from loyalty.models import WebhookDelivery, WebhookEndpoint
 from loyalty.services.webhooks.endpoints import redeliver
 from loyalty.staff import MANAGERS
@@ -52,7 +53,7 @@ class WebhookDeliveryAdmin(UncountedAdmin):
     resend_roles = MANAGERS
     programme_may = frozenset({"view", "resend"})
     meaning = _("What was sent to webhooks in the last month, and how it was answered.")
-    list_display = ("came", "kind", "state", "attempts", "answer_status", "where", "shop")
+    list_display = ("came", "kind", "state", "attempts", "answer_status", "where_shortly", "shop")
     list_display_links = ("came",)
     list_select_related = ("event", "endpoint__business")
     list_filter = ("status", OfWebhook)
@@ -128,6 +129,10 @@ class WebhookDeliveryAdmin(UncountedAdmin):
         return format_html(
             '<a style="overflow-wrap: anywhere" href="{}">{}</a>', address, delivery.endpoint.url
         )
+
+    @admin.display(description=_("webhook"))
+    def where_shortly(self, delivery: WebhookDelivery) -> str:
+        return short(delivery.endpoint.url)
 
     @admin.display(description=_("business"))
     def shop(self, delivery: WebhookDelivery) -> str:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
@@ -56,6 +57,11 @@ class WebhookEndpointForm(forms.ModelForm):
         return url
 
 
+def short(url: str) -> str:
+    """Return as much of an address as a telephone's screen has room for beside a label."""
+    return Truncator(url.partition("://")[2]).chars(28)
+
+
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(ScopedAdmin):
     """The secret is shown when it is made and never again."""
@@ -70,7 +76,7 @@ class WebhookEndpointAdmin(ScopedAdmin):
         "Addresses of the shop's own systems that are told of purchases, coupons and the rest as they "
         "happen. Three days without success switch one off."
     )
-    list_display = ("url", "business", "state", "description", "succeeded", "failing")
+    list_display = ("address", "business", "state", "description", "succeeded", "failing")
     list_select_related = ("business",)
     ordering = ("business__name", "id")
     sortable_by = ()
@@ -260,6 +266,10 @@ class WebhookEndpointAdmin(ScopedAdmin):
         return response
 
     # --- Columns -----------------------------------------------------------------------------------
+
+    @admin.display(description=_("address"))
+    def address(self, endpoint: WebhookEndpoint) -> str:
+        return short(endpoint.url)
 
     @label_display(description=_("status"), label=ENDPOINT_LABELS)
     def state(self, endpoint: WebhookEndpoint) -> tuple[str, str]:
