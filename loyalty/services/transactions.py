@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from loyalty.models import ParkedRefund
-from svoykrug.db.sql import Rows, Write, read
+from loyalty.models import ParkedRefund, Transaction
+from svoykrug.db.sql import Rows, Write, as_jsonb, read
 from svoykrug.money import ZERO
 
 # A receipt: business and external id, unique together.
@@ -43,6 +43,16 @@ class NewTransaction:
     def amount_paid(self) -> Decimal:
         return self.amount - self.coupon_discount - self.bonus_redeemed
 
+    def as_stored(self) -> Transaction:
+        """Return the row just as the database would give it back."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        values["member_id"] = values.pop("user_id")
+        values["refund_of_id"] = values.pop("refund_of")
+        transaction = Transaction(**values | {"explanation": as_jsonb(values["explanation"])})
+        transaction.amount_paid = self.amount_paid
+        transaction._state.adding, transaction._state.db = False, "default"
+        return transaction
+
 
 COLUMNS = {
     "id": "uuid", "user_id": "uuid", "business_id": "uuid", "coupon_id": "uuid", "kind": "text",
@@ -51,12 +61,16 @@ COLUMNS = {
     "request_hash": "text", "source": "text", "explanation": "jsonb", "created_at": "timestamptz",
     "recorded_at": "timestamptz",
 }  # fmt: skip
+# By index for thousands of receipts, too: with LIMIT the table is never joined as a whole.
 BY_RECEIPT = """
     SELECT t.business_id, t.external_id, t.id, t.user_id, t.kind, t.refund_of, t.coupon_id, t.amount,
            t.coupon_discount, t.bonus_redeemed, t.bonus_accrued, t.category, t.lines, t.request_hash,
            t.created_at
-    FROM unnest(%s::uuid[], %s::text[]) AS r(business_id, external_id)
-    JOIN transactions t USING (business_id, external_id)
+    FROM unnest(%s::uuid[], %s::text[]) AS r(business_id, external_id),
+    LATERAL (
+        SELECT * FROM transactions t
+        WHERE t.business_id = r.business_id AND t.external_id = r.external_id LIMIT 1
+    ) t
 """
 REFUND_TOTALS = """
     SELECT refund_of, -sum(amount), -sum(coupon_discount), -sum(bonus_redeemed), -sum(bonus_accrued),

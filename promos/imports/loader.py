@@ -4,6 +4,7 @@ import gc
 import itertools
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from loyalty.models import Business, ImportJob, Member, ParkedRefund
+from svoykrug.collector import uncollected
 from svoykrug.db.bulk import insert_rows
 from svoykrug.db.models import uuid7
 
@@ -32,7 +34,7 @@ from .reader import FileRecord, read_records, verify
 from .report import ErrorFile, ImportReport
 from .rows import Row, RowReader
 
-CHUNK_ROWS = 4000
+CHUNK_ROWS = 2000
 # A till may hold a member for a moment, or two imports may cross: the chunk is taken again.
 TRIES = 4
 RETRIED = {"40P01", "55P03", "40001"}
@@ -112,11 +114,10 @@ def close_interrupted_jobs() -> int:
 def collected_between_chunks() -> Iterator[None]:
     """Keep the garbage collector from looking through a chunk again and again: a third of the time."""
     gc.freeze()
-    gc.disable()
     try:
-        yield
+        with uncollected():
+            yield
     finally:
-        gc.enable()
         gc.unfreeze()
 
 
@@ -221,16 +222,20 @@ class _Import:
             if not record.fault:
                 break  # the header, understood already
         with Lanes() as lanes, collected_between_chunks():
-            started: Started | None = None
+            under_way: deque[Started] = deque()
             try:
                 while chunk := list(itertools.islice(records, CHUNK_ROWS * lanes.count)):
                     # One chunk is read while the one before it is written.
                     parsed = self._parse(reader, chunk)
-                    before, started = started, None
-                    self._finish_chunk(before, errors, lines)
-                    started = self._start_chunk(lanes, chunk, *parsed)
+                    # A lane that is done with one goes on to the next, unless rows still wait for both.
+                    if under_way and under_way[-1].later:
+                        self._finish_chunk(under_way.popleft(), errors, lines)
+                    under_way.append(self._start_chunk(lanes, chunk, *parsed))
+                    if len(under_way) > 1:
+                        self._finish_chunk(under_way.popleft(), errors, lines)
             finally:
-                self._finish_chunk(started, errors, lines)
+                while under_way:
+                    self._finish_chunk(under_way.popleft(), errors, lines)
         self._settle_parked()
 
     def _parse(self, reader: RowReader, chunk: list[FileRecord]) -> tuple[list[Row], list[Rejection]]:
@@ -250,10 +255,8 @@ class _Import:
         parts = [(part, rejections if number == 0 else []) for number, part in enumerate(of_lanes)]
         return Started(chunk[-1].line, later, lanes.start(self._record, parts))
 
-    def _finish_chunk(self, started: Started | None, errors: ErrorFile, lines: int) -> None:
+    def _finish_chunk(self, started: Started, errors: ErrorFile, lines: int) -> None:
         """Count what the lanes have recorded; what one of them could not record is raised afterwards."""
-        if started is None:
-            return
         rejections: list[Rejection] = []
         failure: BaseException | None = None
         for future in started.parts:

@@ -22,7 +22,6 @@ from loyalty.services.accounts import Account
 from loyalty.services.ledger import Ledger, open_ledger
 from loyalty.services.referrals import AlsoLock, Referrals
 from loyalty.services.transactions import (
-    COLUMNS,
     NewTransaction,
     Receipt,
     StoredTransaction,
@@ -35,7 +34,8 @@ from loyalty.services.transactions import (
     stored,
     stored_by_receipt,
 )
-from svoykrug.db.sql import Write, as_jsonb
+from svoykrug.collector import uncollected
+from svoykrug.db.sql import Ahead, Write
 from svoykrug.errors import DomainError
 from svoykrug.failpoints import failpoint
 
@@ -56,6 +56,8 @@ from .triggers import Triggers
 # A twin of another member slips past the member's lock and meets the unique receipt instead; and
 # a decision may turn out to move the bonuses of one more member.
 TRIES = 4
+# So many rows of many are sent while the next are decided.
+AHEAD_ROWS = 125
 RECEIPT_INDEXES = "idx_transactions_external_unique", "idx_parked_refunds_external"
 
 
@@ -86,15 +88,10 @@ def record_refund(request: RefundRequest, *, at: datetime) -> tuple[Transaction 
 
 
 def _transaction(outcome: Outcome) -> Transaction:
-    """Return the stored row; of a new one from memory, just as the database would give it back."""
+    """Return the stored row; of a new one from memory."""
     if outcome.row is None:
         return Transaction.objects.get(pk=str(outcome.transaction_id))
-    values = {name: getattr(outcome.row, name) for name in COLUMNS}
-    values["member_id"] = values.pop("user_id")
-    values["refund_of_id"] = values.pop("refund_of")
-    transaction = Transaction(**values | {"explanation": as_jsonb(values["explanation"])})
-    transaction.amount_paid = outcome.row.amount_paid
-    transaction._state.adding, transaction._state.db = False, "default"
+    transaction = outcome.row.as_stored()
     prefetched = {"coupons_issued": list(outcome.coupons_issued)}
     transaction._prefetched_objects_cache = prefetched  # type: ignore[attr-defined]
     return transaction
@@ -113,8 +110,9 @@ def record_many(requests: Sequence[Request], *, at: datetime) -> list[Outcome]:
     for attempt in range(TRIES):
         try:
             with atomic():
-                checkout = Checkout(requests, at, also_lock=also_lock)
-                outcomes = checkout.run()
+                with uncollected(), Ahead() as ahead:
+                    checkout = Checkout(requests, at, also_lock=also_lock, ahead=ahead)
+                    outcomes = checkout.run()
                 checkout.write()
         except AlsoLock as more:
             also_lock |= more.members
@@ -132,6 +130,7 @@ class Checkout:
     """The state of one call: what was loaded, what is decided, what will be written.
 
     quoting  nothing will be written, so chains are left alone and presence is not asked for
+    ahead    takes decided rows while there are more to decide
     """
 
     def __init__(
@@ -141,11 +140,14 @@ class Checkout:
         *,
         also_lock: Collection[UUID] = (),
         quoting: bool = False,
+        ahead: Ahead | None = None,
     ) -> None:
         self.at = at
         self.requests = requests
         self.also_lock = also_lock
         self.quoting = quoting
+        self.ahead = ahead
+        self.sent = 0
         self.outcomes: list[Outcome | None] = [None] * len(requests)
         self.rows: list[NewTransaction] = []
         self.coupons = Coupons()
@@ -295,7 +297,16 @@ class Checkout:
         )  # fmt: skip
         if row.external_id:
             self.stored[row.business_id, row.external_id] = kept
+        if self.ahead and len(self.rows) - self.sent == AHEAD_ROWS:
+            self._send_ahead(self.ahead)
         return kept
+
+    def _send_ahead(self, ahead: Ahead) -> None:
+        """Send the decided rows of `transactions`, half of what there is to write; nothing changes them."""
+        write = Write()
+        insert_transactions(write, self.rows[self.sent :])
+        ahead.send(write)
+        self.sent = len(self.rows)
 
     def _decide(self, index: int, request: Request) -> Outcome:
         try:
@@ -374,7 +385,7 @@ class Checkout:
     def write(self) -> None:
         """Store everything decided, as one statement, and commit with it."""
         write = Write()
-        insert_transactions(write, self.rows)
+        insert_transactions(write, self.rows[self.sent :])
         self.ledger.write(write)
         self.triggers.write(write)
         self.coupons.write(write, at=self.at)

@@ -1,8 +1,10 @@
 """Statements by hand for the paths that many requests or many rows go through."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from contextvars import copy_context
+from typing import Any, Self
 from uuid import UUID
 
 import orjson
@@ -100,15 +102,51 @@ class Write:
         """
         if not self._parts:
             return
-        *earlier, final = self._parts
-        parts = ", ".join(f"part{number} AS ({sql})" for number, sql in enumerate(earlier))
-        text = f"WITH {parts} {final}" if earlier else final
+        text, rows = self.statement()
         ends = ["COMMIT"] if last and connection.in_atomic_block and not connection.savepoint_ids else []
         # Outside a transaction the statement itself must show that it writes (postgresql/acting.py).
-        few = connection.in_atomic_block and sum(map(len, self._rows)) <= FEW_CHARACTERS
+        few = connection.in_atomic_block and sum(map(len, rows)) <= FEW_CHARACTERS
         wrapper = connection.kept_cursor()
         with _planned([text], few) as (first, calls):
-            wrapper.execute(";\n".join([*first, *calls, *ends]), self._rows)
+            wrapper.execute(";\n".join([*first, *calls, *ends]), rows)
+
+    def statement(self) -> tuple[str, list[str]]:
+        """Return the one statement, with a placeholder for each part's rows, and those rows as JSON."""
+        *earlier, final = self._parts
+        parts = ", ".join(f"part{number} AS ({sql})" for number, sql in enumerate(earlier))
+        return f"WITH {parts} {final}" if earlier else final, self._rows
+
+
+class Ahead:
+    """Rows that PostgreSQL writes while the caller still decides the next: each has a processor to itself.
+
+    A context manager inside a transaction of the caller. Any other statement of the connection waits
+    for what was sent, and so does the end of the block, which raises the first error that it met.
+    """
+
+    def __init__(self) -> None:
+        self._thread: ThreadPoolExecutor | None = None
+        self._sent: list[Future[Any]] = []
+
+    def send(self, write: Write) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(max_workers=1)
+            # Another than the kept one, whose answers the caller may be reading meanwhile.
+            self._cursor = connection.cursor()
+        # The context says who acts.
+        self._sent.append(self._thread.submit(copy_context().run, self._cursor.execute, *write.statement()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        if self._thread is None:
+            return
+        self._thread.shutdown()
+        with self._cursor:
+            # What the caller met itself may only be the aborted transaction that the first error left.
+            for sent in self._sent:
+                sent.result()
 
 
 def as_jsonb(value: Any) -> Any:

@@ -23,7 +23,8 @@ from promos.services.purchases import PurchaseRequest
 
 DATABASE = "svoykrug_bench"
 REDIS_DATABASE = "?db=15"
-MEMBERS, BUSINESSES = 2000, 20
+# The circle as it is meant to be (README).
+MEMBERS, BUSINESSES = 10_000, 20
 
 HELPERS = """
 -- A time-ordered key, as the product makes them.

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.transaction import atomic, set_rollback
 from hypothesis import HealthCheck, given, seed, settings
 
+from promos.services import checkout
 from promos.services.checkout import record_many, record_purchase
 from promos.services.purchases import LineRefund, PurchaseRequest, RefundRequest, Status
 from promos.services.quotes import make_quote
@@ -189,7 +190,9 @@ def told(outcome):
 
 
 @pytest.mark.django_db
-def test_one_by_one_and_in_a_batch_come_to_the_same(scene, proved):
+def test_one_by_one_and_in_a_batch_come_to_the_same(scene, proved, monkeypatch):
+    # A batch of two already sends its rows while the rest is decided.
+    monkeypatch.setattr(checkout, "AHEAD_ROWS", 2)
     statuses = []
 
     @seed(SEED)

@@ -189,12 +189,14 @@ def test_an_import_that_stops_midway_is_failed_and_completed_by_another_run(writ
 
     with pytest.raises(Stopped):
         import_file(path, at=NOON, on_progress=stop_after_four)
+    # What was under way by then is recorded and counted, too.
     job = ImportJob.objects.get()
-    assert (job.status, job.error, job.created) == ("failed", "Stopped: the lamp went out", 4)
+    assert (job.status, job.error, job.created) == ("failed", "Stopped: the lamp went out", 6)
+    assert Transaction.objects.count() == 6
 
     report = import_file(path, at=NOON)
 
-    assert report.line() == "read=7 created=3 duplicates=4 rejected=0 refunds=0 parked=0 amount=300.00"
+    assert report.line() == "read=7 created=1 duplicates=6 rejected=0 refunds=0 parked=0 amount=100.00"
 
 
 def test_a_job_whose_import_is_gone_is_closed(written):

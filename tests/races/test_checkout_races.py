@@ -12,7 +12,8 @@ from loyalty.errors import ExternalIdReused
 from loyalty.models import Bonus, BonusEntry, ParkedRefund, Transaction
 from promos.errors import CouponNotRedeemable
 from promos.models import Coupon
-from promos.services.checkout import record_purchase, record_refund
+from promos.services import checkout
+from promos.services.checkout import record_many, record_purchase, record_refund
 from promos.services.coupons import Coupons
 from promos.services.purchases import PurchaseRequest, RefundRequest
 from tests.factories import NOON, BusinessFactory, CouponFactory, MemberFactory
@@ -57,6 +58,22 @@ def test_one_receipt_for_two_members_is_stored_for_one(at_once):
     refused = [result for result in results if isinstance(result, ExternalIdReused)]
     assert [refusal.details["fields"] for refusal in refused] == [["member"]]
     assert Transaction.objects.count() == 1
+
+
+def test_of_two_batches_with_the_same_receipts_one_stores_them(at_once, monkeypatch):
+    # The receipts meet in rows that are sent while others are still decided.
+    monkeypatch.setattr(checkout, "AHEAD_ROWS", 3)
+    members, business = [MemberFactory(), MemberFactory()], BusinessFactory()
+    batches = [[purchase(member, business, f"{n}") for n in range(10)] for member in members]
+
+    results = at_once(*[lambda batch=batch: record_many(batch, at=NOON) for batch in batches])
+
+    refused = [[type(outcome.error) for outcome in batch if outcome.error] for batch in results]
+    assert sorted(refused, key=len) == [[], [ExternalIdReused] * 10]
+    assert Transaction.objects.count() == 10
+    assert sorted(
+        balance_and_entries(member)[1] or 0 for member in members if Bonus.objects.filter(member=member)
+    ) == [D("300.00")]
 
 
 def test_one_early_refund_for_two_members_is_parked_for_one(at_once):

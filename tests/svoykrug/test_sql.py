@@ -6,9 +6,10 @@ import pytest
 from django.db import IntegrityError, connection
 from django.db.transaction import atomic, on_commit, set_rollback
 
-from loyalty.models import ParkedRefund
+from loyalty.models import AuditLog, Member, ParkedRefund
+from svoykrug.db.actor import Actor, ActorKind, acting_as
 from svoykrug.db.models import uuid7
-from svoykrug.db.sql import Write, as_jsonb, read
+from svoykrug.db.sql import Ahead, Write, as_jsonb, read
 from tests.factories import NOON, BusinessFactory, MemberFactory
 
 COLUMNS = {
@@ -71,6 +72,40 @@ class TestTransaction:
 
         with pytest.raises(IntegrityError, match="parked_refunds_user_id"), atomic():
             write(business.pk, uuid7()).execute(last=True)
+
+        assert status() == "IDLE"
+        assert not ParkedRefund.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+class TestAhead:
+    def test_what_was_sent_is_there_for_the_next_statement_and_bears_the_actors_name(self):
+        business, member = BusinessFactory(), MemberFactory()
+
+        with acting_as(Actor(ActorKind.COMMAND, request_id="nightly")), atomic():
+            with Ahead() as ahead:
+                read(("SELECT 1", []))
+                ahead.send(write(business.pk, member.pk))
+                assert ParkedRefund.objects.count() == 1
+            connection.cursor().execute("DELETE FROM parked_refunds")
+
+        names = AuditLog.objects.filter(table_name="parked_refunds").order_by("id")
+        assert [(log.action, log.actor_kind, log.request_id) for log in names] == [
+            ("insert", "command", "nightly"),
+            ("delete", "command", "nightly"),
+        ]
+
+    def test_the_first_error_is_raised_and_not_what_followed_from_it(self):
+        business, member = BusinessFactory(), MemberFactory()
+
+        def send_twice_and_ask():
+            with atomic(), Ahead() as ahead:
+                ahead.send(write(business.pk, member.pk))
+                ahead.send(write(business.pk, member.pk))
+                Member.objects.count()
+
+        with pytest.raises(IntegrityError, match="idx_parked_refunds_external"):
+            send_twice_and_ask()
 
         assert status() == "IDLE"
         assert not ParkedRefund.objects.exists()
