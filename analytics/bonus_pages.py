@@ -56,7 +56,11 @@ def liability_page(request: HttpRequest, scope: Scope) -> dict[str, Any]:
         "figures": [
             (gettext("Bonuses held"), grouped(_whole(total)), ""),
             (gettext("Worth at the issuers' price"), whole_rub(sum(debt.values(), ZERO)), ""),
-            (gettext("In lots"), grouped(Decimal(sum(each.lots for each in held))), ""),
+            (
+                gettext("Given %(months)s months ago or earlier") % {"months": OLD_MONTHS},
+                grouped(_whole(old)),
+                "",
+            ),
         ],
         "chart": draw_bars((str(age), _whole(bonuses), True) for age, bonuses in by_age.items()),
         "tables": {"liability": _liability_table(held, issuers, debt), "ages": _ages_table(by_age, total)},

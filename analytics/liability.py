@@ -17,17 +17,16 @@ from svoykrug.money import ZERO
 
 @dataclass(frozen=True)
 class Held:
-    """Bonuses of one issuer that are `months_old` whole months, in `lots` lots."""
+    """Bonuses of one issuer that were given so many whole months ago, counted by local days."""
 
     issuer_id: UUID
     months_old: int
-    lots: int
     bonuses: Decimal
 
 
 @dataclass(frozen=True)
 class BreakagePoint:
-    """What had become, `months_later` whole months after they were given, of the bonuses of a span.
+    """What had become of the bonuses of a span so many whole months after they were given, by local days.
 
     Each sum counts from the beginning on. `redeemed` is net of what refunds gave back; `taken_back` is
     what refunds of the purchases behind the bonuses took.
@@ -59,7 +58,7 @@ def liability(business_ids: Collection[UUID] | None, *, on: date) -> tuple[Held,
 
     A lot that lapsed counts until the night's job has written its entry.
     """
-    params = local_days(on, on)
+    params = local_days(on, on) | {"on": on.isoformat()}
     return tuple(Held(*row) for row in ask(read_query("liability"), params, business_ids=business_ids))
 
 

@@ -96,7 +96,10 @@ def cohorts(business_ids: Collection[UUID] | None, *, start: date, end: date) ->
 
     A member who bought before `start` counts as new in the span, so it should begin with the facts kept.
     """
-    rows = ask(read_query("cohorts"), local_days(start, end), business_ids=business_ids)
+    last = end - timedelta(days=1)
+    months = (last.year - start.year) * 12 + last.month - start.month + 1
+    params = local_days(start, end) | {"months": months}
+    rows = ask(read_query("cohorts"), params, business_ids=business_ids)
     return tuple(CohortCell(*row) for row in rows)
 
 

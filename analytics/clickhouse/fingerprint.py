@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .postgres_link import collection
 
 MONEY = frozenset({"amount", "bonus_accrued", "bonus_redeemed", "coupon_discount"})
+MOMENTS = frozenset({"timestamp", "given_at"})
 SEPARATOR = "|"
 
 
@@ -53,6 +54,7 @@ HASHED = {
             "kind",
             "amount",
             "timestamp",
+            "given_at",
             "version",
         ),
     ),
@@ -143,4 +145,4 @@ def _in_clickhouse(column: str) -> str:
 def _as_integer(column: str) -> str:
     if column in MONEY:
         return f"toInt64({column} * 100)"
-    return f"toUnixTimestamp({column})" if column == "timestamp" else column
+    return f"toUnixTimestamp({column})" if column in MOMENTS else column

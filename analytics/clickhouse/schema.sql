@@ -8,6 +8,7 @@ CREATE TABLE bonus_facts
     `kind` LowCardinality(String),
     `amount` Decimal(18, 2),
     `timestamp` DateTime('UTC'),
+    `given_at` DateTime('UTC'),
     `version` UInt64
 )
 ENGINE = ReplacingMergeTree(version)

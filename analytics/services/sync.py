@@ -54,6 +54,7 @@ FACTS: dict[str, tuple[str, ...]] = {
         "kind",
         "amount",
         "timestamp",
+        "given_at",
         "version",
     ),
     "event_facts": (

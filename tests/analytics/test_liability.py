@@ -28,13 +28,13 @@ def day(months: int, number: int = 2) -> datetime:
     return datetime(first.year, first.month, number, 12, tzinfo=UTC)
 
 
-def enter(clickhouse, lot, kind, amount, at, issuer=SHOP):
+def enter(clickhouse, given, kind, amount, at, issuer=SHOP):
     clickhouse.run(
-        "INSERT INTO bonus_facts (entry_id, lot_id, issuer_business_id, kind, amount, timestamp, version)"
-        " SELECT %(entry)s, %(lot)s, %(issuer)s, %(kind)s, toDecimal64(%(amount)s, 2), %(at)s, 1",
+        "INSERT INTO bonus_facts (entry_id, issuer_business_id, kind, amount, timestamp, given_at, version)"
+        " SELECT %(entry)s, %(issuer)s, %(kind)s, toDecimal64(%(amount)s, 2), %(at)s, %(given)s, 1",
         {
-            "entry": str(uuid4()), "lot": str(lot), "issuer": str(issuer), "kind": kind, "amount": amount,
-            "at": int(at.timestamp()),
+            "entry": str(uuid4()), "issuer": str(issuer), "kind": kind, "amount": amount,
+            "at": int(at.timestamp()), "given": int(given.timestamp()),
         },
     )  # fmt: skip
 
@@ -42,7 +42,7 @@ def enter(clickhouse, lot, kind, amount, at, issuer=SHOP):
 @pytest.fixture
 def lots(clickhouse):
     """Three lots of a shop, one spent in part, one lapsed, one taken back, and a lot of somebody else."""
-    spent, lapsed, returned, foreign = (uuid4() for _ in range(4))
+    spent, lapsed, returned, foreign = day(0), day(1), day(1), day(3)
     enter(clickhouse, spent, "accrual", "100.00", day(0))
     enter(clickhouse, spent, "redemption", "-30.00", day(1, 3))
     enter(clickhouse, spent, "restoration", "10.00", day(2, 3))
@@ -57,9 +57,17 @@ def lots(clickhouse):
 def test_liability_stands_by_issuer_and_age(lots):
     on = day(5, 1).date()
 
-    assert liability([SHOP], on=on) == (Held(SHOP, 3, 1, D("10.00")), Held(SHOP, 4, 1, D("80.00")))
-    assert liability(None, on=on)[2:] == (Held(OTHER, 1, 1, D("7.77")),)
+    assert liability([SHOP], on=on) == (Held(SHOP, 3, D("10.00")), Held(SHOP, 4, D("80.00")))
+    assert liability(None, on=on)[2:] == (Held(OTHER, 1, D("7.77")),)
     assert liability([], on=on) == ()
+
+
+def test_a_month_is_over_on_the_same_local_day_of_the_next(clickhouse):
+    evening = datetime(FIRST.year, FIRST.month, 9, 20, 59, 59, tzinfo=UTC)  # 23:59:59 in Moscow
+    enter(clickhouse, evening, "accrual", "5.00", evening)
+    enter(clickhouse, evening + timedelta(seconds=1), "accrual", "7.00", evening + timedelta(seconds=1))
+
+    assert liability([SHOP], on=day(1, 9).date()) == (Held(SHOP, 0, D("7.00")), Held(SHOP, 1, D("5.00")))
 
 
 def test_liability_of_a_day_knows_nothing_of_later_ones(lots):

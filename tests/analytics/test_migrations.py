@@ -42,7 +42,7 @@ TABLES: dict[str, dict[str, str]] = {
     "bonus_facts": {
         "entry_id": UUID, "lot_id": UUID, "user_id": UUID, "issuer_business_id": UUID,
         "honoured_business_id": UUID, "kind": WORD, "amount": MONEY, "timestamp": MOMENT,
-        "version": "UInt64",
+        "given_at": MOMENT, "version": "UInt64",
     },
     "event_facts": {
         "registration_id": UUID, "event_id": UUID, "user_id": UUID, "business_id": UUID,

@@ -260,12 +260,12 @@ def test_days_that_cannot_be_are_told_at_the_field(clickhouse, client, programme
 
 def test_liability_stands_by_issuer_and_age_and_in_roubles(clickhouse, client):
     own, other = BusinessFactory(name="Tea", point_price_rub=Decimal("0.80")), BusinessFactory()
-    enter(clickhouse, uuid4(), "accrual", "100.00", days_ago(10), issuer=own.pk)
-    enter(clickhouse, uuid4(), "accrual", "60.00", days_ago(200), issuer=own.pk)
-    old = uuid4()
+    enter(clickhouse, days_ago(10), "accrual", "100.00", days_ago(10), issuer=own.pk)
+    enter(clickhouse, days_ago(200), "accrual", "60.00", days_ago(200), issuer=own.pk)
+    old = days_ago(300)
     enter(clickhouse, old, "accrual", "50.00", days_ago(300), issuer=own.pk)
     enter(clickhouse, old, "redemption", "-10.00", days_ago(2), issuer=own.pk)
-    enter(clickhouse, uuid4(), "accrual", "777.00", days_ago(10), issuer=other.pk)
+    enter(clickhouse, days_ago(10), "accrual", "777.00", days_ago(10), issuer=other.pk)
     sign_in(client, own)
 
     context = client.get(PAGES["liability"]).context
@@ -284,12 +284,12 @@ def test_liability_stands_by_issuer_and_age_and_in_roubles(clickhouse, client):
 
 def test_breakage_follows_what_was_given_over_a_year_ago(clickhouse, client):
     own, other = BusinessFactory(), BusinessFactory()
-    spent, lapsed = uuid4(), uuid4()
+    spent, lapsed = days_ago(500), days_ago(20)
     enter(clickhouse, spent, "accrual", "100.00", days_ago(500), issuer=own.pk)
     enter(clickhouse, spent, "redemption", "-60.00", days_ago(430), issuer=own.pk)
     enter(clickhouse, spent, "expiry", "-40.00", days_ago(130), issuer=own.pk)
     enter(clickhouse, lapsed, "accrual", "100.00", days_ago(20), issuer=own.pk)
-    enter(clickhouse, uuid4(), "accrual", "999.00", days_ago(500), issuer=other.pk)
+    enter(clickhouse, days_ago(500), "accrual", "999.00", days_ago(500), issuer=other.pk)
     sign_in(client, own)
 
     context = client.get(PAGES["breakage"]).context
@@ -306,7 +306,7 @@ def test_breakage_follows_what_was_given_over_a_year_ago(clickhouse, client):
 
 def test_a_young_programme_is_shown_what_it_gave_since(clickhouse, client):
     own = BusinessFactory()
-    enter(clickhouse, uuid4(), "accrual", "100.00", days_ago(20), issuer=own.pk)
+    enter(clickhouse, days_ago(20), "accrual", "100.00", days_ago(20), issuer=own.pk)
     sign_in(client, own)
 
     assert client.get(PAGES["breakage"]).context["given"] == "latest"
@@ -345,7 +345,7 @@ def test_pages_ask_postgresql_the_same_for_few_and_many(
 
     def trade(*, minutes: int) -> None:
         sell(BusinessFactory(), buyers=70, regulars=55)
-        enter(clickhouse, uuid4(), "accrual", "1.00", days_ago(500), issuer=BusinessFactory().pk)
+        enter(clickhouse, days_ago(500), "accrual", "1.00", days_ago(500), issuer=BusinessFactory().pk)
         sync_facts()
         forecast_customers(until=TODAY, at=NOW + timedelta(minutes=minutes))
 
@@ -361,7 +361,7 @@ def test_pages_ask_postgresql_the_same_for_few_and_many(
 
 def test_a_file_keeps_a_spreadsheet_from_running_a_name(clickhouse, client):
     own = BusinessFactory(name="=HYPERLINK(1)")
-    enter(clickhouse, uuid4(), "accrual", "100.00", days_ago(10), issuer=own.pk)
+    enter(clickhouse, days_ago(10), "accrual", "100.00", days_ago(10), issuer=own.pk)
     sign_in(client, own)
 
     [_, row] = rows_of(client.get(PAGES["liability"], {"csv": "liability"}))

@@ -18,10 +18,11 @@ from analytics.models import SyncWindow
 from analytics.selectors import freshness
 from analytics.services.sync import FACTS, refill_facts, sync_facts
 from events.models import Event, EventRegistration
+from loyalty.models import BonusEntry, BonusLot
 from promos.services.checkout import record_purchase
 from promos.services.purchases import PurchaseRequest
 from tests.analytics.rows import purchase, refund
-from tests.factories import BusinessFactory, MemberFactory, give_bonuses
+from tests.factories import BusinessFactory, MemberFactory, give_bonuses, invite
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -97,6 +98,27 @@ def test_a_ledger_entry_carries_the_lots_issuer(clickhouse, member, business):
         (D("-4.00"), "redemption", lot.pk, member.pk, business.pk, honouring.pk),
         (D("10.00"), "accrual", lot.pk, member.pk, business.pk, nobody),
     ]
+
+
+def test_a_ledger_entry_says_when_its_lot_was_given(clickhouse, member):
+    shop, newcomer = BusinessFactory(requires_presence_code=False, pending_days=2), MemberFactory()
+    invite(member, newcomer)
+    for number, at in enumerate((MONTH_EDGE, MONTH_EDGE + timedelta(days=3))):
+        bought = PurchaseRequest(
+            business=shop, external_id=f"{number}", member_id=newcomer.pk, amount=Decimal("1000.00"),
+            redeem=Decimal(number), purchased_at=at,
+        )  # fmt: skip
+        record_purchase(bought, at=timezone.now())
+
+    sync_facts()
+
+    entries = BonusEntry.objects.order_by("pk")
+    given = {entry.lot_id: int(entry.created_at.timestamp()) for entry in entries if entry.kind == "accrual"}
+    assert {lot.kind for lot in BonusLot.objects.all()} == {"purchase", "referral"}
+    assert entries.filter(kind="redemption").exists()
+    assert facts(clickhouse, "bonus_facts", "entry_id, toUnixTimestamp(given_at)") == sorted(
+        (entry.pk, given[entry.lot_id]) for entry in entries
+    )
 
 
 def test_a_registration_is_one_row_in_its_latest_state(clickhouse, member, business):

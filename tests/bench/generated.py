@@ -9,7 +9,7 @@ from analytics.clickhouse.client import WORK_LIMITS, Connection
 from analytics.services.sync import FACTS
 from tests.bench.world import people
 
-TABLE = "transaction_facts"
+TABLE, ENTRIES = "transaction_facts", "bonus_facts"
 BUSINESSES = 20
 MILLION = 1_000_000
 
@@ -26,6 +26,26 @@ FROM (
         toUUID(concat('00000000-0000-7000-a000-',
             leftPad(toString(number %% {BUSINESSES}), 12, '0'))) AS business,
         toDateTime(%(until)s - toInt64(intDiv(hash, 1000000) %% 32000000), 'UTC') AS at
+    FROM numbers(%(first)s, %(count)s)
+)
+"""
+# Lots given over 20 months, each with an end within the year after: spent, lapsed or taken back, in part.
+LEDGER = f"""
+INSERT INTO {ENTRIES} ({", ".join(FACTS[ENTRIES])})
+SELECT toUUID(concat('00000000-0000-7000-8000-', leftPad(toString(number), 12, '0'))),
+    toUUID(concat('00000000-0000-7000-c000-', leftPad(toString(lot), 12, '0'))),
+    toUUID(concat('00000000-0000-7000-9000-', leftPad(toString(hash %% %(members)s), 12, '0'))),
+    toUUID(concat('00000000-0000-7000-a000-', leftPad(toString(lot %% {BUSINESSES}), 12, '0'))),
+    toUUID('00000000-0000-0000-0000-000000000000'),
+    if(opens, 'accrual', ['redemption', 'expiry', 'reversal', 'redemption'][1 + hash %% 4]),
+    if(opens, 10, -(1 + further %% 10)),
+    toDateTime(if(opens, given, least(given + further %% 31000000, %(until)s)), 'UTC'),
+    toDateTime(given, 'UTC'),
+    1
+FROM (
+    SELECT number, intDiv(number, 2) AS lot, number %% 2 = 0 AS opens, cityHash64(lot) AS hash,
+        intDiv(hash, 1000) AS further,
+        %(until)s - toInt64(intDiv(hash, 1000000) %% 52000000) AS given
     FROM numbers(%(first)s, %(count)s)
 )
 """
@@ -67,17 +87,22 @@ WHERE indrelid = 'transactions'::regclass AND pg_get_indexdef(indexrelid) NOT LI
 
 def fill(clickhouse: Connection, *, facts: int, members: int, at: datetime) -> None:
     """Put so many purchases in place of whatever the table holds, merged as they are an hour later."""
-    clickhouse.run(f"TRUNCATE TABLE {TABLE}")
+    _fill(clickhouse, TABLE, PURCHASES, rows=facts, members=members, at=at)
+
+
+def fill_ledger(clickhouse: Connection, *, entries: int, members: int, at: datetime) -> None:
+    """The same with so many movements of half as many lots."""
+    _fill(clickhouse, ENTRIES, LEDGER, rows=entries, members=members, at=at)
+
+
+def _fill(clickhouse: Connection, table: str, insert: str, *, rows: int, members: int, at: datetime) -> None:
+    clickhouse.run(f"TRUNCATE TABLE {table}")
     until = int((at - timedelta(days=2)).timestamp())
-    for first in range(0, facts, 5 * MILLION):
-        values = {
-            "first": first,
-            "count": min(5 * MILLION, facts - first),
-            "members": members,
-            "until": until,
-        }
-        clickhouse.run(PURCHASES, values, limits=WORK_LIMITS)
-    clickhouse.run(f"OPTIMIZE TABLE {TABLE} FINAL", limits=WORK_LIMITS)
+    for first in range(0, rows, 5 * MILLION):
+        count = min(5 * MILLION, rows - first)
+        values = {"first": first, "count": count, "members": members, "until": until}
+        clickhouse.run(insert, values, limits=WORK_LIMITS)
+    clickhouse.run(f"OPTIMIZE TABLE {table} FINAL", limits=WORK_LIMITS)
 
 
 def fill_matrix(clickhouse: Connection, *, today: date) -> None:

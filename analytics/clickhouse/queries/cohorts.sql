@@ -1,24 +1,35 @@
 -- Members by the local month of their first purchase in the span, and by how many months later they bought.
--- One group a member and not one a member and month: on 5 million facts of 100,000 members less than half
--- of the time, and well within a page's memory, which a window over the months broke.
+-- A member's kopecks month by month in one row of `months` numbers, whose first above zero is when they
+-- came: on 5 million facts of 100,000 members half the time of arrays that grow by every purchase.
 SELECT
-    addMonths(toDate('1970-01-01'), first - first_number) AS cohort,
-    toInt32(month) - first AS months_later,
-    countIf(nth = 1) AS members,
-    sum(amount)
+    addMonths(toStartOfMonth(toDate(toDateTime(%(from)s, 'UTC'), %(zone)s)), first - 1) AS cohort,
+    toInt32(number - first) AS months_later,
+    buyers,
+    toDecimal128(kopecks, 2) / 100
 FROM
 (
-    SELECT
-        groupArray(toUInt16(toRelativeMonthNum(toDate(timestamp, %(zone)s)))) AS months,
-        groupArray(amount) AS amounts,
-        toInt32(arrayMin(months)) AS first,
-        toInt32(toRelativeMonthNum(toDate('1970-01-01'))) AS first_number
-    FROM transaction_facts FINAL
-    WHERE timestamp >= toDateTime(%(from)s, 'UTC') AND timestamp < toDateTime(%(to)s, 'UTC')
-        AND kind = 'purchase'
-        AND (%(everywhere)s OR business_id IN %(business_ids)s)
-    GROUP BY user_id
+    SELECT first, sumForEach(bought) AS buyers_by_month, sumForEach(sums) AS kopecks_by_month
+    FROM
+    (
+        SELECT
+            sumResample(0, %(months)s, 1)(
+                reinterpretAsInt64(amount),
+                toRelativeMonthNum(timestamp, %(zone)s)
+                    - toRelativeMonthNum(toDateTime(%(from)s, 'UTC'), %(zone)s)
+            ) AS sums,
+            arrayMap(each -> each > 0, sums) AS bought,
+            toInt32(indexOf(bought, 1)) AS first
+        FROM transaction_facts FINAL
+        WHERE timestamp >= toDateTime(%(from)s, 'UTC') AND timestamp < toDateTime(%(to)s, 'UTC')
+            AND kind = 'purchase'
+            AND (%(everywhere)s OR business_id IN %(business_ids)s)
+        GROUP BY user_id
+    )
+    GROUP BY first
 )
-ARRAY JOIN months AS month, amounts AS amount, arrayEnumerateUniq(months) AS nth
-GROUP BY first, first_number, months_later
+ARRAY JOIN
+    buyers_by_month AS buyers,
+    kopecks_by_month AS kopecks,
+    arrayEnumerate(buyers_by_month) AS number
+WHERE buyers > 0
 ORDER BY cohort, months_later
