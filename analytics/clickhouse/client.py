@@ -47,7 +47,7 @@ UNREACHABLE = (NetworkError, SocketTimeoutError, UnexpectedPacketFromServerError
 READ_LIMITS: Mapping[str, Any] = {
     "max_execution_time": 20,
     "max_memory_usage": 2 * GIGABYTE,
-    # Millions of lots do not fit: then on disk and slower, but answered.
+    # What does not fit is grouped on disk: slower, but answered.
     "max_bytes_before_external_group_by": GIGABYTE * 7 // 10,
     # A row's key decides its partition, so duplicates never lie in two of them.
     "do_not_merge_across_partitions_select_final": 1,
@@ -68,7 +68,6 @@ WORK_LIMITS: Mapping[str, Any] = {
     **READ_LIMITS,
     "max_execution_time": 1200,
     "max_memory_usage": 4 * GIGABYTE,
-    # The receipts of a year beyond some 30 million do not fit into that: then the disk helps out.
     "max_bytes_before_external_group_by": 5 * GIGABYTE // 2,
     # A refill may bring more months than the 100 that one block is allowed by default.
     "max_partitions_per_insert_block": 0,
