@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -67,11 +66,11 @@ def sessions(clickhouse, db):
     shop = BusinessFactory(name="Чайная на углу")
     sell(shop, buyers=90, regulars=60)
     for back in (500, 100):
-        lot = uuid4()
-        enter(clickhouse, lot, "accrual", "100.00", days_ago(back), issuer=shop.pk)
-        enter(clickhouse, lot, "redemption", "-40.00", days_ago(back - 80), issuer=shop.pk)
-    enter(clickhouse, lot, "expiry", "-60.00", days_ago(1), issuer=shop.pk)
-    enter(clickhouse, uuid4(), "accrual", "25.00", days_ago(10), issuer=shop.pk)
+        given = days_ago(back)
+        enter(clickhouse, given, "accrual", "100.00", given, issuer=shop.pk)
+        enter(clickhouse, given, "redemption", "-40.00", days_ago(back - 80), issuer=shop.pk)
+    enter(clickhouse, given, "expiry", "-60.00", days_ago(1), issuer=shop.pk)
+    enter(clickhouse, days_ago(10), "accrual", "25.00", days_ago(10), issuer=shop.pk)
     sync_facts()
     today = timezone.localdate()
     for back in (90, 60, 30, 0):
