@@ -68,11 +68,7 @@ def segment_moves_now(
     params = rfm_params(later, business_ids)
     before = rfm_params(earlier, business_ids)
     params |= {f"{name}_earlier": before[name] for name in MOVED}
-    scores = rfm_scores()
-    scores_before = scores
-    for name in MOVED:
-        scores_before = scores_before.replace(f"%({name})s", f"%({name}_earlier)s")
-    query = read_query("segment_moves_now", rfm_earlier=scores_before, rfm_later=scores)
+    query = read_query("segment_moves_now", rfm_scores=rfm_scores("rfm_members_twice"))
     rows = ask(query, params, business_ids=business_ids)
     return tuple(SegmentMove(_segment(before), _segment(after), members) for before, after, members in rows)
 

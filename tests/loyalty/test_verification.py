@@ -247,7 +247,7 @@ DAMAGES = {
     ),
     "a hold": (
         "UPDATE bonus_holds SET amount = 77 WHERE id = %(hold)s",
-        "nobody holds more than their balance",
+        "nobody sets more aside than they had at that moment",
         ("bonus_holds", "hold", "amount held: expected 76.00 at most, found 77.00"),
     ),
     "a real purchase by a member of a sandbox": (

@@ -6,15 +6,16 @@ from uuid import uuid4
 
 import pytest
 
-from loyalty.errors import InvalidPurchase, PresenceCodeInvalid
+from loyalty.errors import InsufficientBonus, InvalidPurchase, PresenceCodeInvalid
 from loyalty.models import BonusLot, Referral, Transaction
 from loyalty.services.presence import issue_code
+from loyalty.services.verification import verify_ledger
 from promos.models import Quote
-from promos.services.checkout import record_many, record_purchase
+from promos.services.checkout import record_many, record_purchase, record_refund
 from promos.services.purchases import Status
 from promos.services.quotes import make_quote
 from tests.factories import NOON, BusinessFactory, MemberFactory, invite
-from tests.promos.requests import purchase
+from tests.promos.requests import purchase, refund
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_codes")]
 
@@ -63,6 +64,20 @@ def test_bonuses_set_aside_are_free_once_their_purchase_is_recorded():
     )
 
     assert [outcome.status for outcome in outcomes] == [Status.CREATED, Status.CREATED]
+
+
+def test_a_refund_may_take_what_is_set_aside(member):
+    shop = BusinessFactory(requires_presence_code=False)
+    record_purchase(purchase(member, shop), at=NOON)  # 30.00
+    quote = make_quote(spend(member, shop, None, "30.00"), hold=True, at=NOON).quote
+    later = NOON + timedelta(minutes=1)
+
+    record_refund(refund(shop, "R", "1001", "1000.00", purchased_at=later), at=later)
+
+    assert not [finding for finding in verify_ledger(at=later) if finding.wrong]
+    promised = spend(member, shop, "2", "30.00", quote_id=quote.pk, purchased_at=later)
+    with pytest.raises(InsufficientBonus):
+        record_purchase(promised, at=later)
 
 
 def test_many_newcomers_of_many_inviters_in_one_batch(business):

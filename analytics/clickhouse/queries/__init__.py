@@ -74,5 +74,5 @@ def rfm_params(snapshot_date: date, business_ids: Collection[UUID] | None) -> di
     }
 
 
-def rfm_scores() -> str:
-    return read_query("rfm_scores", rfm_members=read_query("rfm_members"))
+def rfm_scores(members: str = "rfm_members") -> str:
+    return read_query("rfm_scores", rfm_members=read_query(members))

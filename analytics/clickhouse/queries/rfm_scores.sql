@@ -1,6 +1,8 @@
 -- Scores by the cut-points: for n members, cut k is the ceil(k*n/5)-th value ascending, and a score is one
--- more than the cuts below the value. Equal members therefore score alike, unlike with ntile().
+-- more than the cuts below the value. Equal members therefore score alike, unlike with ntile(). Each picture
+-- of members is scored by itself.
 SELECT
+    picture,
     member.1 AS user_id,
     member.2 AS recency_days,
     member.3 AS frequency_count,
@@ -27,6 +29,7 @@ SELECT
 FROM
 (
     SELECT
+        picture,
         count() AS members,
         arrayMap(k -> intDiv(k * members + 4, 5), [1, 2, 3, 4]) AS places,
         arraySort(groupArray(-recency)) AS recencies,
@@ -37,5 +40,6 @@ FROM
         arrayMap(place -> sums[place], places) AS monetary_cuts,
         groupArray((user_id, recency, frequency, monetary)) AS everyone
     FROM ({rfm_members})
+    GROUP BY picture
 )
 ARRAY JOIN everyone AS member

@@ -4,14 +4,9 @@ FROM
 (
     SELECT
         user_id,
-        anyIf(rfm_segment, NOT is_later) AS earlier,
-        anyIf(rfm_segment, is_later) AS later
-    FROM
-    (
-        SELECT user_id, rfm_segment, false AS is_later FROM ({rfm_earlier})
-        UNION ALL
-        SELECT user_id, rfm_segment, true AS is_later FROM ({rfm_later})
-    )
+        anyIf(rfm_segment, picture = 0) AS earlier,
+        anyIf(rfm_segment, picture = 1) AS later
+    FROM ({rfm_scores})
     GROUP BY user_id
 )
 GROUP BY earlier, later
