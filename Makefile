@@ -48,7 +48,7 @@ cluster-test: .venv/.development ## run the pipeline's tests on a ClickHouse clu
 	  $(or $(ARGS),tests/cluster tests/analytics/test_sync.py tests/analytics/test_reconcile.py tests/analytics/test_cross_promo.py)
 
 .PHONY: prove
-prove: .venv/.development ## prove the ledger, the API and the pipeline at length, by random lives, races and kills; half an hour
+prove: .venv/.development ## prove the ledger, the API and the pipeline at length, by random lives, races and kills; an hour
 	@PROVE=full $(MANAGE) services exec -- $(BIN)/python -m pytest -n 2 --dist worksteal tests/model tests/races tests/crashes tests/analytics \
 	  tests/svoykrug/test_api_fuzz.py tests/svoykrug/test_schemathesis.py $(ARGS)
 
