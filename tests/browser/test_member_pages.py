@@ -124,6 +124,8 @@ def sign_in(page: Page, address: str, sent: list[str]) -> None:
 
 def sideways(page: Page) -> int:
     """Return by how many pixels the page is wider than the screen."""
+    # A page that is just arriving has no element yet.
+    page.wait_for_function("document.readyState === 'complete'")
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 

@@ -78,6 +78,7 @@ def test_an_owner_finds_the_way(live_server, shop, chromium, size, theme, locale
     page.goto(live_server.url + reverse("admin:loyalty_webhookendpoint_add"))
     page.locator("#id_url").fill("ftp://till.example/")
     page.locator("[name=_save]").first.click()
+    expect(page.locator("#id_url[aria-invalid=true]")).to_be_visible()
     look("refused")
     page.locator("#id_url").fill("http://127.0.0.1:9/second")
     page.locator("[name=events]").first.check()
