@@ -79,7 +79,6 @@ class Account:
     member_id: UUID
     tier: Tier
     invited_by: UUID | None = None
-    touched: bool = False
     total: Decimal = ZERO
     pending: Decimal = ZERO
     debt: Decimal = ZERO

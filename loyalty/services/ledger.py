@@ -46,7 +46,7 @@ from .accounts import (
     load_written_off,
     mature,
 )
-from .ledger_rows import write_ledger
+from .ledger_rows import write_movements, write_tiers
 from .tiers import tier_holds_until
 from .turnover import PAID, load_paid
 
@@ -75,6 +75,7 @@ class Ledger:
         self.opened: list[Lot] = []
         # Stored lots that move.
         self.moved: list[Lot] = []
+        self.touched: dict[UUID, Account] = {}
         # What of a purchase's own bonuses lapsed unspent during this call.
         self.lapsed: dict[UUID, Decimal] = {}
         # The first moment whose whole year before it is loaded, for members that may rise.
@@ -302,7 +303,7 @@ class Ledger:
             return None
         needs = self.needs_turnover(account, paid, at=at)
         account.turnover_bound += paid
-        account.touched = True
+        self.touched[account.member_id] = account
         if not needs:
             return None
         assert account.paid is not None, "the caller loads what needs_turnover asks for"
@@ -325,9 +326,20 @@ class Ledger:
         account.tier = reached
         return reached
 
+    def write_movements(self, write: Write) -> None:
+        """Add the lots, balances and entries that no statement has yet; the caller holds the members' locks.
+
+        What moves afterwards goes into a later statement of the same transaction.
+        """
+        write_movements(self, write)
+        for lot in (*self.opened, *self.moved):
+            lot.is_new, lot.before = False, None
+        self.opened, self.moved, self.entries, self.touched = [], [], [], {}
+
     def write(self, write: Write) -> None:
-        """Add lots, entries, balances and tiers to a statement; the caller holds the members' locks."""
-        write_ledger(self, write)
+        """Add everything that no statement has yet, tiers included."""
+        self.write_movements(write)
+        write_tiers(self.tier_changes, write)
 
     # --- Bookkeeping -------------------------------------------------------------------------
 
@@ -365,7 +377,7 @@ class Ledger:
         honoured_by: UUID | None = None,
     ) -> None:
         account.entries += 1
-        account.touched = True
+        self.touched[account.member_id] = account
         self.entries.append(
             {
                 "id": uuid7(), "created_at": at, "lot_id": lot_id, "user_id": account.member_id, "kind": kind,

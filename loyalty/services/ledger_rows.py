@@ -61,8 +61,8 @@ RAISE_TIERS = """
 """
 
 
-def write_ledger(ledger: "Ledger", write: Write) -> None:
-    """Add lots, entries, balances and tiers of the ledger to the statement."""
+def write_movements(ledger: "Ledger", write: Write) -> None:
+    """Add lots, balances and entries of the ledger to the statement."""
     write.insert("bonus_lots", LOTS, [_lot(ledger, lot) for lot in ledger.opened])
     moved = [
         {"id": lot.id, "change": lot.remaining - (lot.before or ZERO), "expires_at": lot.expires_at}
@@ -71,9 +71,13 @@ def write_ledger(ledger: "Ledger", write: Write) -> None:
     write.add(MOVE_LOTS, MOVED_LOTS, moved)
     write.add(STORE_BALANCES, BALANCES, _balances(ledger))
     write.insert("bonus_entries", ENTRIES, ledger.entries)
-    write.insert("tier_changes", TIER_CHANGES, ledger.tier_changes)
+
+
+def write_tiers(changes: list[dict[str, Any]], write: Write) -> None:
+    """Add rises and what they make of the members to the statement."""
+    write.insert("tier_changes", TIER_CHANGES, changes)
     # Of several rises in one call the last one counts.
-    risen = {change["user_id"]: change for change in ledger.tier_changes}
+    risen = {change["user_id"]: change for change in changes}
     write.add(RAISE_TIERS, RISEN, list(risen.values()))
 
 
@@ -91,7 +95,7 @@ def _balances(ledger: "Ledger") -> list[dict[str, Any]]:
         moved.setdefault(lot.member_id, []).append(lot.id)
     soonest = {
         pk: account.expires_at
-        for pk, account in ledger.accounts.items()
+        for pk, account in ledger.touched.items()
         if account.expires_at and account.expires_at > ledger.recorded_at and pk not in moved
     }
     kept = set(soonest)
@@ -99,14 +103,15 @@ def _balances(ledger: "Ledger") -> list[dict[str, Any]]:
         known = soonest.get(lot.member_id)
         if lot.remaining and (known is None or lot.expires_at < known):
             soonest[lot.member_id] = lot.expires_at
+    for pk, account in ledger.touched.items():
+        # A later statement must not take for known what only this one finds out.
+        account.expires_at = soonest[pk] if pk in kept else None
     return [
         {
-            "id": uuid7(), "at": ledger.recorded_at, "user_id": account.member_id,
-            "balance": account.balance, "pending": account.pending, "debt": account.debt,
-            "entries": account.entries, "turnover_bound": account.turnover_bound,
-            "turnover_as_of": account.turnover_as_of, "soonest": soonest.get(account.member_id),
-            "kept": account.member_id in kept, "moved": moved.get(account.member_id, []),
+            "id": uuid7(), "at": ledger.recorded_at, "user_id": pk, "balance": account.balance,
+            "pending": account.pending, "debt": account.debt, "entries": account.entries,
+            "turnover_bound": account.turnover_bound, "turnover_as_of": account.turnover_as_of,
+            "soonest": soonest.get(pk), "kept": pk in kept, "moved": moved.get(pk, []),
         }
-        for account in ledger.accounts.values()
-        if account.touched
+        for pk, account in ledger.touched.items()
     ]  # fmt: skip

@@ -2,7 +2,8 @@
 
 The same code serves one purchase of a till and thousands of a file. It locks the members and loads
 what the requests need in a few round trips however many they are, decides them one by one in their
-order (`buying.py`, `refunds.py`), and writes everything as one statement.
+order (`buying.py`, `refunds.py`), and writes one as one statement, of many the first while it decides the
+next. Docs: decision 0012.
 """
 
 from collections.abc import Collection, Sequence
@@ -109,11 +110,8 @@ def record_many(requests: Sequence[Request], *, at: datetime) -> list[Outcome]:
     also_lock: set[UUID] = set()
     for attempt in range(TRIES):
         try:
-            with atomic():
-                with uncollected(), Ahead() as ahead:
-                    checkout = Checkout(requests, at, also_lock=also_lock, ahead=ahead)
-                    outcomes = checkout.run()
-                checkout.write()
+            with uncollected():
+                outcomes = _record(requests, at, also_lock)
         except AlsoLock as more:
             also_lock |= more.members
         except IntegrityError as error:
@@ -124,6 +122,16 @@ def record_many(requests: Sequence[Request], *, at: datetime) -> list[Outcome]:
             failpoint("checkout-after-commit")
             return outcomes
     raise AssertionError("the members to lock are known after a second try")
+
+
+def _record(requests: Sequence[Request], at: datetime, also_lock: Collection[UUID]) -> list[Outcome]:
+    """Decide and store in one transaction; whatever it took besides the outcomes is gone afterwards."""
+    with atomic():
+        with Ahead() as ahead:
+            checkout = Checkout(requests, at, also_lock=also_lock, ahead=ahead)
+            outcomes = checkout.run()
+        checkout.write()
+    return outcomes
 
 
 class Checkout:
@@ -302,9 +310,10 @@ class Checkout:
         return kept
 
     def _send_ahead(self, ahead: Ahead) -> None:
-        """Send the decided rows of `transactions`, half of what there is to write; nothing changes them."""
+        """Send the decided rows and their movements of bonuses; a later statement writes what comes later."""
         write = Write()
         insert_transactions(write, self.rows[self.sent :])
+        self.ledger.write_movements(write)
         ahead.send(write)
         self.sent = len(self.rows)
 

@@ -1,9 +1,7 @@
 """Statements by hand for the paths that many requests or many rows go through."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from contextvars import copy_context
 from typing import Any, Self
 from uuid import UUID
 
@@ -118,35 +116,24 @@ class Write:
 
 
 class Ahead:
-    """Rows that PostgreSQL writes while the caller still decides the next: each has a processor to itself.
+    """Statements that PostgreSQL executes while the caller still decides the next.
 
     A context manager inside a transaction of the caller. Any other statement of the connection waits
-    for what was sent, and so does the end of the block, which raises the first error that it met.
+    for what was sent, and so does the end of the block; who waits meets the first error.
     """
 
-    def __init__(self) -> None:
-        self._thread: ThreadPoolExecutor | None = None
-        self._sent: list[Future[Any]] = []
-
     def send(self, write: Write) -> None:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(max_workers=1)
-            # Another than the kept one, whose answers the caller may be reading meanwhile.
-            self._cursor = connection.cursor()
-        # The context says who acts.
-        self._sent.append(self._thread.submit(copy_context().run, self._cursor.execute, *write.statement()))
+        with connection.wrap_database_errors:
+            connection.connection.send_ahead(*write.statement())
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_details: object) -> None:
-        if self._thread is None:
-            return
-        self._thread.shutdown()
-        with self._cursor:
-            # What the caller met itself may only be the aborted transaction that the first error left.
-            for sent in self._sent:
-                sent.result()
+        # After a connection that broke there is nothing to wait for.
+        if connection.connection:
+            with connection.wrap_database_errors:
+                connection.connection.catch_up()
 
 
 def as_jsonb(value: Any) -> Any:

@@ -16,6 +16,7 @@ from loyalty.errors import (
 )
 from loyalty.models import Bonus, BonusLot, StatusTier, Transaction
 from loyalty.services.accounts import LOTS_OF_PURCHASES
+from loyalty.services.transactions import by_receipt
 from promos.models import Coupon
 from promos.services.checkout import record_many, record_purchase, record_refund
 from svoykrug.db.models import uuid7
@@ -250,6 +251,27 @@ def test_a_refund_finds_its_purchase_and_reads_no_table_of_the_ledger_whole(memb
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {LOTS_OF_PURCHASES}", [[member.pk], [member.pk]])
         assert "Seq Scan" not in str(cursor.fetchall())
+
+
+def test_receipts_are_found_by_their_index_in_a_table_that_has_grown_since_it_was_analysed(member, business):
+    record_purchase(purchase(member, business), at=NOON)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE transactions")
+    record_many([purchase(member, business, f"many-{number}") for number in range(1500)], at=NOON)
+
+    query, values = by_receipt([(business.pk, "1001"), (business.pk, "many-1499")])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", values)
+        plan = cursor.fetchone()[0][0]["Plan"]
+
+    scans = [node for node in nodes(plan) if node.get("Relation Name") == "transactions"]
+    assert [scan["Index Name"] for scan in scans] == ["idx_transactions_external_unique"]
+    assert plan["Actual Rows"] == 2
+    assert sum(node.get("Rows Removed by Filter", 0) for node in scans) == 0
+
+
+def nodes(plan):
+    return [plan, *(node for below in plan.get("Plans", []) for node in nodes(below))]
 
 
 @pytest.mark.parametrize("chains", [0, 1])

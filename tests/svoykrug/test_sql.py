@@ -110,6 +110,15 @@ class TestAhead:
         assert status() == "IDLE"
         assert not ParkedRefund.objects.exists()
 
+    def test_a_reference_to_nothing_is_met_before_the_commit(self):
+        member = MemberFactory()
+
+        with atomic():
+            with pytest.raises(IntegrityError, match="business_id"), Ahead() as ahead:
+                ahead.send(write(uuid7(), member.pk))
+            assert status() == "INERROR"
+            set_rollback(True)
+
 
 @pytest.mark.django_db
 def test_json_has_its_keys_in_the_order_in_which_the_database_gives_them_back():

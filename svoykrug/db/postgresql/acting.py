@@ -29,12 +29,14 @@ class Connection(psycopg.Connection[Any]):
 
     opened  the statement at hand brings its own BEGIN
     plans   what this connection has planned already
+    ahead   statements under way whose answers nobody has awaited
     """
 
     told: Any = None
     told_again = False
     opened = False
     kept_cursor: Any = None
+    ahead: psycopg.Pipeline | None = None
 
     @cached_property
     def plans(self) -> Plans:
@@ -66,6 +68,27 @@ class Connection(psycopg.Connection[Any]):
             yield [*first, *(TELLING if actor else [])], _words(actor) if actor else ()
         finally:
             self.opened = False
+
+    def send_ahead(self, statement: str, values: Sequence[Any]) -> None:
+        """Send a statement of the open transaction without waiting for its answer; see `catch_up`.
+
+        By index and with each reference looked up at once: a commit would look up all of them while
+        nobody does anything else.
+        """
+        if self.ahead is None:
+            self.acting(BY_INDEX)
+            self.ahead = self.pipeline()
+            self.ahead.__enter__()
+            self._cursor_ahead = psycopg.ClientCursor(self)
+            for setting in (BY_INDEX, "SET CONSTRAINTS ALL IMMEDIATE"):
+                self._cursor_ahead.execute(setting)
+        self._cursor_ahead.execute(statement, values)
+
+    def catch_up(self) -> None:
+        """Wait for what was sent ahead; raises the first error that it met."""
+        if self.ahead is not None:
+            pipeline, self.ahead = self.ahead, None
+            pipeline.__exit__(None, None, None)
 
     def _start_query(self) -> Any:
         if not self.opened:
@@ -122,14 +145,17 @@ class Cursor(base.Cursor):
     connection: Connection
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        self.connection.catch_up()
         with self.connection.acting(query):
             return super().execute(query, *args, **kwargs)
 
     def executemany(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        self.connection.catch_up()
         with self.connection.acting(query):
             return super().executemany(query, *args, **kwargs)
 
     @contextmanager
     def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Iterator[psycopg.Copy]:
+        self.connection.catch_up()
         with self.connection.acting(statement), super().copy(statement, *args, **kwargs) as copy:
             yield copy
