@@ -1,5 +1,6 @@
 """What gunicorn reads by itself from the folder it is started in; addresses and numbers are its arguments."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -19,6 +20,11 @@ if settings.PRODUCTION:
             "gunicorn.access": {"level": "INFO", "handlers": ["console"], "propagate": False},
         },
     }
+
+
+def pre_fork(server, worker):
+    # The code lives as long as the worker: Python's collector need not look through it again and again.
+    gc.freeze()
 
 
 def post_fork(server, worker):

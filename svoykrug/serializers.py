@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -14,6 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.fields import empty
 
 LONGEST_NAME_SHOWN = 80
 
@@ -26,15 +27,28 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     exactly_one = False
 
+    @cached_property
+    def _asked(self) -> list[tuple[str, Any, bool, Any]]:
+        """Each field by name, whether its absence means anything, and its own further check."""
+        return [
+            (name, field, field.required or field.default is not empty, getattr(self, "validate_" + name, None))
+            for name, field in self.fields.items()
+        ]
+
     def to_internal_value(self, data: Any) -> Any:
+        """As DRF's, which looks at every field of every row of a batch, given or not: twice the time."""
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)
+        values: dict[str, Any] = {}
         errors: dict[str, Any] = {}
-        values: Any = None
-        try:
-            values = super().to_internal_value(data)
-        except ValidationError as error:
-            if not isinstance(data, Mapping):
-                raise
-            errors = dict(error.detail)  # type: ignore[arg-type]
+        for name, field, is_missed, further in self._asked:
+            if name not in data and not is_missed:
+                continue
+            try:
+                value = field.run_validation(data.get(name, empty))
+                values[field.source] = further(value) if further else value
+            except ValidationError as error:
+                errors[name] = error.detail
         for name in unknown_names(data, self.fields):
             errors[name] = [ErrorDetail(str(_("There is no such field.")), code="unknown_field")]
         if errors:

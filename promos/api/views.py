@@ -41,6 +41,7 @@ from promos.selectors import coupons_of
 from promos.services.checkout import record_purchase
 from promos.services.purchases import PurchaseRequest
 from promos.services.quotes import quote_of, quoted_content
+from svoykrug.collector import uncollected
 from svoykrug.money import ZERO
 from svoykrug.pagination import NewestFirst
 from svoykrug.schema import describe
@@ -216,8 +217,11 @@ class BatchView(TillView):
         auth=TILL,
     )
     def post(self, request: Request) -> Response:
-        rows = read_batch(request.data)
-        results = record_batch(rows, business=request.auth.business, till=request.auth.pk, at=timezone.now())
+        with uncollected():
+            rows = read_batch(request.data)
+            results = record_batch(
+                rows, business=request.auth.business, till=request.auth.pk, at=timezone.now()
+            )
         count = [result["status"] for result in results].count
         return Response(
             {

@@ -79,7 +79,7 @@ class Connection(psycopg.Connection[Any]):
             self.acting(BY_INDEX)
             self.ahead = self.pipeline()
             self.ahead.__enter__()
-            self._cursor_ahead = psycopg.ClientCursor(self)
+            self._cursor_ahead = psycopg.Cursor(self)
             for setting in (BY_INDEX, "SET CONSTRAINTS ALL IMMEDIATE"):
                 self._cursor_ahead.execute(setting)
         self._cursor_ahead.execute(statement, values)
