@@ -31,7 +31,12 @@ class StrictSerializer(serializers.Serializer[Any]):
     def _asked(self) -> list[tuple[str, Any, bool, Any]]:
         """Each field by name, whether its absence means anything, and its own further check."""
         return [
-            (name, field, field.required or field.default is not empty, getattr(self, "validate_" + name, None))
+            (
+                name,
+                field,
+                field.required or field.default is not empty,
+                getattr(self, f"validate_{name}", None),
+            )
             for name, field in self.fields.items()
         ]
 
