@@ -17,7 +17,6 @@ from analytics.clickhouse.queries import (
     milliseconds,
     read_query,
     rfm_params,
-    rfm_scores,
 )
 from analytics.models import RfmRun
 from analytics.periods import months_before, oldest_kept
@@ -68,7 +67,7 @@ def segment_moves_now(
     params = rfm_params(later, business_ids)
     before = rfm_params(earlier, business_ids)
     params |= {f"{name}_earlier": before[name] for name in MOVED}
-    query = read_query("segment_moves_now", rfm_scores=rfm_scores("rfm_members_twice"))
+    query = read_query("segment_moves_now", rfm_members_twice=read_query("rfm_members_twice"))
     rows = ask(query, params, business_ids=business_ids)
     return tuple(SegmentMove(_segment(before), _segment(after), members) for before, after, members in rows)
 

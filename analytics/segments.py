@@ -1,4 +1,4 @@
-"""What a shop owner does about each segment of RFM."""
+"""Who is in which segment of RFM, and what a shop owner does about each."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -19,3 +19,29 @@ ADVICE = {
     Segment.CANT_LOSE: _("Were among your best, and are gone. Call them yourself."),
     Segment.HIBERNATING: _("Came rarely and long ago. Do not spend much on them."),
 }
+# By recency score, rows 1 to 5, and frequency score, columns 1 to 5 (rules.md, RFM).
+BY_SCORES = (
+    (Segment.HIBERNATING, Segment.HIBERNATING, Segment.AT_RISK, Segment.AT_RISK, Segment.CANT_LOSE),
+    (Segment.HIBERNATING, Segment.HIBERNATING, Segment.AT_RISK, Segment.AT_RISK, Segment.CANT_LOSE),
+    (
+        Segment.ABOUT_TO_SLEEP,
+        Segment.ABOUT_TO_SLEEP,
+        Segment.NEED_ATTENTION,
+        Segment.LOYAL,
+        Segment.LOYAL,
+    ),
+    (
+        Segment.PROMISING,
+        Segment.POTENTIAL_LOYALIST,
+        Segment.POTENTIAL_LOYALIST,
+        Segment.LOYAL,
+        Segment.LOYAL,
+    ),
+    (
+        Segment.NEW,
+        Segment.POTENTIAL_LOYALIST,
+        Segment.POTENTIAL_LOYALIST,
+        Segment.CHAMPIONS,
+        Segment.CHAMPIONS,
+    ),
+)

@@ -6,7 +6,6 @@
 -- FINAL and not argMax or LIMIT 1 BY: on 312,000 rows 90 ms against 199 and 125 (unmerged doubles of every
 -- row: 240 against 179 and 168, but such a table lives minutes).
 SELECT
-    0 AS picture,
     user_id,
     toInt32(toDate(%(snapshot_date)s) - toDate(max(last_bought), %(zone)s)) AS recency,
     toInt32(sum(receipts)) AS frequency,
