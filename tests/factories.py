@@ -8,7 +8,7 @@ import factory
 
 from loyalty.models import BonusLot, Business, Consent, Member, Referral, StaffMembership, StatusTier
 from loyalty.services.consents import PROCESSING, Choice, Subject, decide
-from loyalty.services.ledger import open_ledger
+from loyalty.services.ledger_reads import load_further, open_ledger
 from promos.models import Coupon, CouponCampaign, CrossPromoChain, Offer
 from promos.rules import new_code
 from promos.services.offers import Terms, publish, save_draft
@@ -145,7 +145,7 @@ def give_bonuses(
     left  what remains after the rest was taken back at once
     """
     ledger, _ = open_ledger([member.pk], recorded_at=at)
-    ledger.load(until=at)
+    load_further(ledger, until=at)
     account = ledger.accounts[member.pk]
     ledger.lapse(account, at=at)
     wait = ((available_from or at) - at) / timedelta(days=1)

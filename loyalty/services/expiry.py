@@ -17,7 +17,7 @@ from django.utils import timezone
 from loyalty.models import Bonus, BonusLot, Notification
 from svoykrug.db.sql import Write
 
-from .ledger import open_ledger
+from .ledger_reads import load_further, open_ledger
 from .messages import Message, queue
 
 MEMBERS_AT_ONCE = 1000
@@ -32,7 +32,7 @@ def expire_bonuses(*, at: datetime) -> int:
     while members := _lapsing_after(last, at):
         with atomic():
             ledger, _ = open_ledger(members, recorded_at=at)
-            ledger.load(until=at)
+            load_further(ledger, until=at)
             for account in ledger.accounts.values():
                 ledger.lapse(account, at=at)
             write = Write()

@@ -3,7 +3,7 @@
 One purchase and ten thousand go through the same `Ledger`, so they obey the same rules.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from heapq import heappop, heappush
@@ -13,7 +13,6 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from loyalty import locks
 from loyalty.models import BonusEntry, BonusLot, TierChange
 from loyalty.rules import (
     Lot,
@@ -27,28 +26,12 @@ from loyalty.rules import (
     tier_reached,
 )
 from svoykrug.db.models import uuid7
-from svoykrug.db.sql import Rows, Write, read
+from svoykrug.db.sql import Write
 from svoykrug.money import ZERO
 
-from .accounts import (
-    BALANCES,
-    HELD,
-    LAPSING_LOTS,
-    LIVE_LOTS,
-    LOTS_OF_PURCHASES,
-    STILL_PENDING,
-    TIERS,
-    WRITTEN_OFF,
-    Account,
-    WriteOff,
-    load_balances,
-    load_lots,
-    load_written_off,
-    mature,
-)
+from .accounts import Account, WriteOff
 from .ledger_rows import write_movements, write_tiers
 from .tiers import tier_holds_until
-from .turnover import PAID, load_paid
 
 # Plain text: a member of an enumeration costs a call each time it is named.
 ACCRUAL = BonusEntry.Kind.ACCRUAL.value
@@ -60,7 +43,6 @@ RESTORATION = BonusEntry.Kind.RESTORATION.value
 REVERSAL = BonusEntry.Kind.REVERSAL.value
 WRITE_OFF = BonusEntry.Kind.WRITE_OFF.value
 OF_PURCHASE = BonusLot.Kind.PURCHASE.value
-Query = tuple[str, Sequence[Any]]
 
 
 class Ledger:
@@ -80,66 +62,6 @@ class Ledger:
         self.lapsed: dict[UUID, Decimal] = {}
         # The first moment whose whole year before it is loaded, for members that may rise.
         self.paid_from: datetime | None = None
-
-    def load(
-        self,
-        *,
-        until: datetime,
-        spending: Collection[UUID] = (),
-        refunded: Collection[UUID] = (),
-        rising: Collection[UUID] = (),
-        since: datetime | None = None,
-        also: Sequence[Query] = (),
-    ) -> list[Rows]:
-        """Read what some calls need beyond the balances. Returns the rows of `also`.
-
-        until     the latest moment this call will decide for
-        spending  members whose live lots and holds matter
-        refunded  stored purchases whose lots matter
-        rising    members whose roubles paid after `since` are to be added up
-        """
-        queries: list[tuple[Query, Any]] = []
-        lapsing = [
-            pk for pk, account in self.accounts.items() if account.expires_at and account.expires_at <= until
-        ]
-        if lapsing:
-            queries.append(((LAPSING_LOTS, [lapsing, until]), lambda rows: load_lots(self.accounts, rows)))
-        if pending := [pk for pk, account in self.accounts.items() if account.pending]:
-            some = {pk: self.accounts[pk] for pk in pending}
-            queries.append(((STILL_PENDING, [pending, self.recorded_at]), lambda rows: mature(some, rows)))
-        if spending:
-            queries.append(((LIVE_LOTS, [list(spending)]), lambda rows: self._load_live(spending, rows)))
-            queries.append(((HELD, [list(spending), self.recorded_at]), self._load_held))
-        if refunded:
-            purchases = list(refunded)
-            queries.append(
-                ((LOTS_OF_PURCHASES, [purchases, purchases]), lambda rows: load_lots(self.accounts, rows))
-            )
-            queries.append(((WRITTEN_OFF, [purchases]), lambda rows: load_written_off(self.accounts, rows)))
-        if rising:
-            assert since
-            self.paid_from = since + timedelta(days=settings.TURNOVER_WINDOW_DAYS)
-            queries.append(((PAID, [list(rising), since]), lambda rows: self._load_paid(rising, rows)))
-        found = read(*[query for query, _ in queries], *also)
-        for (_, use), rows in zip(queries, found, strict=False):
-            use(rows)
-        return found[len(queries) :]
-
-    def _load_live(self, members: Iterable[UUID], rows: Rows) -> None:
-        load_lots(self.accounts, rows)
-        for pk in members:
-            if pk in self.accounts:
-                self.accounts[pk].has_live_lots = True
-
-    def _load_held(self, rows: Rows) -> None:
-        for member_id, hold_id, amount in rows:
-            if member_id in self.accounts:
-                self.accounts[member_id].held[hold_id] = amount
-
-    def _load_paid(self, members: Collection[UUID], rows: Rows) -> None:
-        for pk, paid in load_paid(members, rows).items():
-            if account := self.accounts.get(pk):
-                account.paid = paid
 
     # --- Movements ---------------------------------------------------------------------------
 
@@ -386,30 +308,3 @@ class Ledger:
                 "debt_after": account.debt,
             }
         )  # fmt: skip
-
-
-def open_ledger(
-    member_ids: Collection[UUID],
-    *,
-    recorded_at: datetime,
-    terms: Sequence[Query] = (),
-    also: Sequence[Query] = (),
-) -> tuple[Ledger, list[Rows]]:
-    """Lock the members and load their accounts, in one round trip. Returns also the rows of the others.
-
-    terms  queries that need no lock; they are asked before it, so that nobody waits for them
-    also   queries that must see what the last holder of the locks has written
-
-    A member who does not exist or has left is not among the accounts. The caller goes on with
-    `Ledger.load` before it decides anything.
-    """
-    ids = list(member_ids)
-    tiers, *found = read((TIERS, []), *terms, (locks.LOCK_MEMBERS, [ids]), (BALANCES, [ids]), *also)
-    locked, balances = found[len(terms) : len(terms) + 2]
-    others = found[: len(terms)] + found[len(terms) + 2 :]
-    by_id = {row[0]: Tier(*row) for row in tiers}
-    accounts = {
-        pk: Account(member_id=pk, tier=by_id[tier_id], invited_by=inviter) for pk, tier_id, inviter in locked
-    }
-    load_balances(accounts, balances)
-    return Ledger(accounts, list(by_id.values()), recorded_at=recorded_at), others

@@ -20,7 +20,8 @@ from loyalty.errors import MemberNotFound, RefundUnlinked
 from loyalty.models import ParkedRefund, Transaction
 from loyalty.services import referrals
 from loyalty.services.accounts import Account
-from loyalty.services.ledger import Ledger, open_ledger
+from loyalty.services.ledger import Ledger
+from loyalty.services.ledger_reads import load_further, open_ledger
 from loyalty.services.referrals import AlsoLock, Referrals
 from loyalty.services.transactions import (
     NewTransaction,
@@ -237,7 +238,8 @@ class Checkout:
         ids = [purchase.id for purchase in stored_refunded]
         spending = {r.member_id for r in purchases if r.redeem or self.quoting}
         invited = [pk for pk, account in self.ledger.accounts.items() if account.invited_by]
-        found = self.ledger.load(
+        found = load_further(
+            self.ledger,
             until=until,
             spending=spending,
             refunded=ids,
