@@ -254,12 +254,14 @@ def test_a_refund_finds_its_purchase_and_reads_no_table_of_the_ledger_whole(memb
 
 
 def test_receipts_are_found_by_their_index_in_a_table_that_has_grown_since_it_was_analysed(member, business):
-    record_purchase(purchase(member, business), at=NOON)
     with connection.cursor() as cursor:
+        # As in a new database: of indexes full of other tests' dead rows PostgreSQL takes the smallest.
+        cursor.execute("CLUSTER transactions USING transactions_pkey")
+        record_many([purchase(member, business, f"first-{number}") for number in range(30)], at=NOON)
         cursor.execute("ANALYZE transactions")
     record_many([purchase(member, business, f"many-{number}") for number in range(1500)], at=NOON)
 
-    query, values = by_receipt([(business.pk, "1001"), (business.pk, "many-1499")])
+    query, values = by_receipt([(business.pk, "first-0"), (business.pk, "many-1499")])
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", values)
         plan = cursor.fetchone()[0][0]["Plan"]
