@@ -78,27 +78,32 @@ class _AuditInsert(_AuditTrigger):
 
 
 class _AuditUpdate(_AuditTrigger):
-    """A call for each row that really changed. The transition tables of a mass update would have
-    to be joined, and the plan kept from a small update was measured to hang at 20,000 rows."""
+    """One statement for all rows that really changed: half the cost of a call for each.
+
+    A row whose id changed is recorded under both. FULL JOIN is never executed by looking at each row for
+    each: a session keeps the plan of its first update, and an inner join planned for one row was
+    measured to hang at 20,000.
+    """
 
     name = "audit_update"
+    level = pgtrigger.Statement
     operation = pgtrigger.Update
-    declare = [("changed", "jsonb := '{}'")]
-
-    def get_condition(self, model: Any) -> pgtrigger.Condition:
-        return pgtrigger.Condition(" OR ".join(_differs(column) for column in self.columns(model)))
+    referencing = pgtrigger.Referencing(old="old_rows", new="new_rows")
 
     def get_func(self, model: Any) -> str:
-        steps = [
-            f"IF {_differs(column)} THEN changed = changed || {self._pair(column)}; END IF;"
-            for column in self.columns(model)
-        ]
-        record = f"{RECORD} VALUES ('{model._meta.db_table}', OLD.id, 'update', changed); RETURN NULL;"
-        return "\n".join([*steps, record])
+        columns = self.columns(model)
+        changes = " || ".join(
+            f"CASE WHEN {_differs(column)} THEN {self._pair(column)} ELSE '{{}}'::jsonb END"
+            for column in columns
+        )
+        source = f"""SELECT '{model._meta.db_table}', coalesce(o.id, n.id), 'update', {changes}
+            FROM old_rows o FULL JOIN new_rows n ON n.id = o.id
+            WHERE {" OR ".join(map(_differs, columns))}"""  # noqa: S608
+        return f"{RECORD} {source}; RETURN NULL;"
 
     def _pair(self, column: str) -> str:
         if column in (*ALWAYS_CLEAR, *self.clear):
-            return f"""jsonb_build_object('{column}', jsonb_build_array(OLD."{column}", NEW."{column}"))"""
+            return f"""jsonb_build_object('{column}', jsonb_build_array(o."{column}", n."{column}"))"""
         return f"""'{{"{column}": ["{MASK}", "{MASK}"]}}'"""
 
 
@@ -112,7 +117,7 @@ class _AuditDelete(_AuditTrigger):
 
 
 def _differs(column: str) -> str:
-    return f'OLD."{column}" IS DISTINCT FROM NEW."{column}"'
+    return f'o."{column}" IS DISTINCT FROM n."{column}"'
 
 
 def audited(*clear: str, unrecorded: tuple[str, ...] = (), inserted_values: bool = True) -> list[Trigger]:

@@ -148,6 +148,32 @@ def test_query_update_records_each_row_that_changed():
     assert rows_of("businesses", second.pk)[1:] == []
 
 
+def test_an_update_of_thousands_is_recorded_as_well_as_the_one_row_before_it():
+    """The session plans the trigger for one row and keeps the plan; joined each with each it would hang."""
+    member = MemberFactory()
+    ReferralCode.objects.bulk_create(ReferralCode(member=member, code=str(n)) for n in range(20_000))
+    ReferralCode.objects.filter(code="7").update(invited_count=1)
+    ReferralCode.objects.update(invited_count=2)
+
+    updates = AuditLog.objects.filter(table_name="referral_codes", action="update")
+    assert updates.filter(changes={"invited_count": [0, 1]}).count() == 1
+    assert updates.filter(changes={"invited_count": [1, 2]}).count() == 1
+    assert updates.filter(changes={"invited_count": [0, 2]}).count() == 19_999
+
+
+def test_a_row_that_changes_its_id_is_recorded_under_both():
+    code = ReferralCode.objects.create(member=MemberFactory(), code="A1", invited_count=2)
+    new = uuid7()
+    run("UPDATE referral_codes SET id = %s WHERE id = %s", [new, code.pk])
+
+    (_insert, (action, gone)), ((_action, come),) = (
+        rows_of("referral_codes", code.pk),
+        rows_of("referral_codes", new),
+    )
+    assert (action, gone["id"], gone["invited_count"]) == ("update", [str(code.pk), None], [2, None])
+    assert (come["id"], come["invited_count"]) == ([None, str(new)], [None, 2])
+
+
 def test_bulk_update_is_recorded():
     business = BusinessFactory(pending_days=1)
     business.pending_days = 5
