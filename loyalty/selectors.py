@@ -194,29 +194,30 @@ def members_of(business: Business) -> QuerySet[Member]:
     return Member.objects.all()
 
 
+_ACTIVE = "m.is_active AND m.anonymised_at IS NULL"
+_OF_CIRCLE = f"{_ACTIVE} AND NOT m.is_sandbox"
+_OF_SANDBOX = (
+    f"{_ACTIVE} AND EXISTS (SELECT FROM sandbox_members s WHERE s.user_id = m.id AND s.sandbox_id = %s)"
+)
+_ID = "SELECT m.id FROM users m"
+_CONTACTS = "SELECT m.phone, m.card_number, m.id FROM users m"
+_WITH_TIER = f"""
+    SELECT {columns(Member, "m")}, {columns(StatusTier, "tier")}
+    FROM users m JOIN status_tiers tier ON tier.id = m.status_tier
+"""  # noqa: S608  columns of our own models
+
+
 def active_members(*, phones: Collection[str], cards: Collection[str], business: Business) -> dict[str, UUID]:
     """Return ids of members as `phone:+7…` (E.164) and `card:…`, in one query.
 
     business  who asks; see `members_of`
     """
-    by_phone, by_card = Q(phone__in=list(phones)), Q(card_number__in=list(cards))
-    found = members_of(business).filter(by_phone | by_card, is_active=True, anonymised_at=None)
-    rows = list(found.values_list("phone", "card_number", "pk"))
+    which, values = _active(business)
+    sql = f"{_CONTACTS} WHERE (m.phone = ANY(%s) OR m.card_number = ANY(%s)) AND {which}"
+    rows = read((sql, [list(phones), list(cards), *values]))[0]
     wanted_cards = set(cards)
     by = {f"phone:{phone}": pk for phone, _, pk in rows if phone}
     return by | {f"card:{card}": pk for _, card, pk in rows if card in wanted_cards}
-
-
-# By whether the one who asks is a sandbox; see `members_of`.
-_WHOSE = {
-    False: "NOT m.is_sandbox",
-    True: "EXISTS (SELECT FROM sandbox_members s WHERE s.user_id = m.id AND s.sandbox_id = %s)",
-}
-_ID = "SELECT m.id FROM users m"
-_WITH_TIER = f"""
-    SELECT {columns(Member, "m")}, {columns(StatusTier, "tier")}
-    FROM users m JOIN status_tiers tier ON tier.id = m.status_tier
-"""  # noqa: S608  columns of our own models
 
 
 def find_member_id(*, phone: str | None = None, card: str | None = None, business: Business) -> UUID:
@@ -252,15 +253,19 @@ def find_member(
 
 def _member(select: str, by: dict[str, Any], business: Business | None) -> tuple[Any, ...]:
     """Every call of a till asks it, so its text is written by hand."""
-    in_sandbox = business is not None and business.is_sandbox
     ((column, value),) = by.items()
-    sql = (
-        f"{select} WHERE m.{column} = %s AND m.is_active AND m.anonymised_at IS NULL AND {_WHOSE[in_sandbox]}"
-    )
-    found = read((sql, [value, business.pk] if business and in_sandbox else [value]))[0]
+    which, values = _active(business)
+    found = read((f"{select} WHERE m.{column} = %s AND {which}", [value, *values]))[0]
     if not found:
         raise _no_such_member()
     return found[0]
+
+
+def _active(business: Business | None) -> tuple[str, list[Any]]:
+    """Return the condition that a member takes part and may be met by the one who asks, and its values."""
+    if business and business.is_sandbox:
+        return _OF_SANDBOX, [business.pk]
+    return _OF_CIRCLE, []
 
 
 def _no_such_member() -> MemberNotFound:

@@ -15,6 +15,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.fields import empty
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 LONGEST_NAME_SHOWN = 80
 
@@ -59,6 +60,11 @@ class StrictSerializer(serializers.Serializer[Any]):
         if errors:
             raise ValidationError(errors)
         return values
+
+    def run_validators(self, value: Any) -> None:
+        """As DRF's, which copies all values first, for validators or for none: a fifth of a row's time."""
+        if self.validators:
+            super().run_validators(value)
 
 
 class StrictSerializerSchema(OpenApiSerializerExtension):
@@ -108,8 +114,20 @@ def unknown_names(data: Mapping[str, Any], known: Any) -> list[str]:
     return [str(name)[:LONGEST_NAME_SHOWN] for name in data if name not in known]
 
 
+class _NoSurrogates(ProhibitSurrogateCharactersValidator):
+    """As DRF's, which looks at each character of each text."""
+
+    def __call__(self, value: Any) -> None:
+        if not value.isascii():
+            super().__call__(value)
+
+
 class TextField(serializers.CharField):
     """Text of a request: a number is refused, not turned into one."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validators[self.validators.index(ProhibitSurrogateCharactersValidator())] = _NoSurrogates()
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

@@ -58,8 +58,8 @@ from .triggers import Triggers
 # A twin of another member slips past the member's lock and meets the unique receipt instead; and
 # a decision may turn out to move the bonuses of one more member.
 TRIES = 4
-# So many rows of many are sent while the next are decided.
-AHEAD_ROWS = 125
+# So many rows of many are sent while the next are decided; first a few, so that PostgreSQL begins soon.
+FIRST_AHEAD_ROWS, AHEAD_ROWS = 25, 125
 RECEIPT_INDEXES = "idx_transactions_external_unique", "idx_parked_refunds_external"
 
 
@@ -307,7 +307,7 @@ class Checkout:
         )  # fmt: skip
         if row.external_id:
             self.stored[row.business_id, row.external_id] = kept
-        if self.ahead and len(self.rows) - self.sent == AHEAD_ROWS:
+        if self.ahead and len(self.rows) - self.sent == (AHEAD_ROWS if self.sent else FIRST_AHEAD_ROWS):
             self._send_ahead(self.ahead)
         return kept
 

@@ -192,6 +192,7 @@ def told(outcome):
 @pytest.mark.django_db
 def test_one_by_one_and_in_a_batch_come_to_the_same(scene, proved, monkeypatch):
     # A batch of two already sends its rows while the rest is decided.
+    monkeypatch.setattr(checkout, "FIRST_AHEAD_ROWS", 2)
     monkeypatch.setattr(checkout, "AHEAD_ROWS", 2)
     statuses = []
 

@@ -62,6 +62,7 @@ def test_one_receipt_for_two_members_is_stored_for_one(at_once):
 
 def test_of_two_batches_with_the_same_receipts_one_stores_them(at_once, monkeypatch):
     # The receipts meet in rows that are sent while others are still decided.
+    monkeypatch.setattr(checkout, "FIRST_AHEAD_ROWS", 3)
     monkeypatch.setattr(checkout, "AHEAD_ROWS", 3)
     members, business = [MemberFactory(), MemberFactory()], BusinessFactory()
     batches = [[purchase(member, business, f"{n}") for n in range(10)] for member in members]
