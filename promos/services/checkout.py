@@ -127,10 +127,9 @@ def record_many(requests: Sequence[Request], *, at: datetime) -> list[Outcome]:
 
 def _record(requests: Sequence[Request], at: datetime, also_lock: Collection[UUID]) -> list[Outcome]:
     """Decide and store in one transaction; whatever it took besides the outcomes is gone afterwards."""
-    with atomic():
-        with Ahead() as ahead:
-            checkout = Checkout(requests, at, also_lock=also_lock, ahead=ahead)
-            outcomes = checkout.run()
+    with atomic(), Ahead() as ahead:
+        checkout = Checkout(requests, at, also_lock=also_lock, ahead=ahead)
+        outcomes = checkout.run()
         checkout.write()
     return outcomes
 

@@ -22,7 +22,9 @@ SECONDS = 5
 MOST_REQUESTS = 10_000
 PAGES = 200
 DIFFERENT_MEMBERS = 50
-BATCH_ROWS, BATCHES = 1000, 8
+BATCH_ROWS, BATCHES = 1000, 24
+# Each worker of the Procfile takes some of them at once, so that none is measured cold.
+WARM_UP_BATCHES, WARM_UP_CLIENTS = 12, 4
 
 
 def answered(requests: Sequence[bytes], *, clients: int, seconds: float = SECONDS) -> Load:
@@ -68,7 +70,7 @@ def api_batch_1000() -> Result:
     people()
     keys = _authorizations()
     asked = []
-    for batch in range(BATCHES + 8):
+    for batch in range(WARM_UP_BATCHES + BATCHES):
         rows = [
             {
                 "external_id": f"api-batch-{number}",
@@ -82,8 +84,8 @@ def api_batch_1000() -> Result:
         key = keys[batch % BUSINESSES]
         asked.append(request_bytes("POST", "/api/v1/transactions/batch", body, Authorization=key))
     with web_server() as port:
-        load(port, asked[BATCHES:], clients=2, seconds=60)
-        seen = load(port, asked[:BATCHES], clients=1, seconds=60)
+        load(port, asked[:WARM_UP_BATCHES], clients=WARM_UP_CLIENTS, seconds=60)
+        seen = load(port, asked[WARM_UP_BATCHES:], clients=1, seconds=60)
     seen.expect(200)
     middle = seen.percentile(0.5)
     return Result(middle, "ms, p50", "p50 ≤ 250 ms", middle <= 250, note=seen.sentence())

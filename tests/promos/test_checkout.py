@@ -272,6 +272,22 @@ def test_receipts_are_found_by_their_index_in_a_table_that_has_grown_since_it_wa
     assert sum(node.get("Rows Removed by Filter", 0) for node in scans) == 0
 
 
+def test_a_changed_balance_stays_in_its_page_so_that_no_index_is_told(business):
+    members = [MemberFactory() for _ in range(200)]
+    record_many([purchase(member, business, f"first-{n}") for n, member in enumerate(members)], at=NOON)
+    before = balances_changed_in_their_page()
+
+    record_many([purchase(member, business, f"again-{n}") for n, member in enumerate(members)], at=NOON)
+
+    assert balances_changed_in_their_page() - before == 200
+
+
+def balances_changed_in_their_page():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated('bonuses'::regclass)")
+        return cursor.fetchone()[0]
+
+
 def nodes(plan):
     return [plan, *(node for below in plan.get("Plans", []) for node in nodes(below))]
 
