@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
 
+from django.core.validators import MaxLengthValidator, ProhibitNullCharactersValidator
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiSerializerExtension
@@ -18,6 +19,8 @@ from rest_framework.fields import empty
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 LONGEST_NAME_SHOWN = 80
+# Printable text holds no character that the last two refuse.
+OF_ANY_TEXT = {MaxLengthValidator, ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator}
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -114,20 +117,24 @@ def unknown_names(data: Mapping[str, Any], known: Any) -> list[str]:
     return [str(name)[:LONGEST_NAME_SHOWN] for name in data if name not in known]
 
 
-class _NoSurrogates(ProhibitSurrogateCharactersValidator):
-    """As DRF's, which looks at each character of each text."""
-
-    def __call__(self, value: Any) -> None:
-        if not value.isascii():
-            super().__call__(value)
-
-
 class TextField(serializers.CharField):
     """Text of a request: a number is refused, not turned into one."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.validators[self.validators.index(ProhibitSurrogateCharactersValidator())] = _NoSurrogates()
+        self._clean_if_printable = {type(validator) for validator in self.validators} <= OF_ANY_TEXT
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """As DRF's, which takes ten times as long over a text that plainly has nothing wrong with it."""
+        if (
+            self._clean_if_printable
+            and type(data) is str
+            and 0 < len(data) <= (self.max_length or len(data))
+            and data.isprintable()
+            and data == data.strip()
+        ):
+            return data
+        return super().run_validation(data)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

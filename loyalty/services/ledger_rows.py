@@ -5,7 +5,7 @@ from uuid import UUID
 
 from loyalty.rules import Lot
 from svoykrug.db.models import uuid7
-from svoykrug.db.sql import Write
+from svoykrug.db.sql import Write, as_array
 from svoykrug.money import ZERO
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _balances(ledger: "Ledger") -> list[dict[str, Any]]:
             "id": uuid7(), "at": ledger.recorded_at, "user_id": pk, "balance": account.balance,
             "pending": account.pending, "debt": account.debt, "entries": account.entries,
             "turnover_bound": account.turnover_bound, "turnover_as_of": account.turnover_as_of,
-            "soonest": soonest.get(pk), "kept": pk in kept, "moved": moved.get(pk, []),
+            "soonest": soonest.get(pk), "kept": pk in kept, "moved": as_array(moved.get(pk, ())),
         }
         for pk, account in ledger.touched.items()
     ]  # fmt: skip

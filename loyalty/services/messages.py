@@ -12,11 +12,9 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from loyalty.models import Notification
 from loyalty.quiet_hours import next_waking_moment
-from svoykrug.db.sql import Write, read
+from svoykrug.db.sql import Write, in_columns, read, table_of
 
 from .consents import ADVERTISABLE, may_advertise
 
@@ -69,11 +67,10 @@ def queue(messages: Iterable[Message]) -> int:
     Advertising that the member does not consent to is kept as suppressed. May be called again with
     the same messages, and at once.
     """
-    rows_of = f"json_to_recordset(%s) AS r({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())})"
-    statement = f"{_QUEUE.format(rows=rows_of)} RETURNING status"
+    statement = f"{_QUEUE.format(rows=table_of(_COLUMNS))} RETURNING status"
     queued, rest = 0, iter(messages)
     while some := list(islice(rest, MESSAGES_AT_ONCE)):
-        [answers] = read((statement, [orjson.dumps([_row(message) for message in some]).decode()]))
+        [answers] = read((statement, [in_columns(_COLUMNS, [_row(message) for message in some])]))
         queued += sum(status == Notification.Status.QUEUED for (status,) in answers)
     return queued
 

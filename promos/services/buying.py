@@ -131,7 +131,7 @@ def _show_presence(request: PurchaseRequest, quote: Quote | None, *, at: datetim
     shown_before = quote and quote.presence_shown and quote.expires_at > at
     if shown_before or not request.business.requires_presence_code:
         return
-    receipt = receipt_name(request.business.pk, str(request.external_id))
+    receipt = receipt_name(request.business.id, str(request.external_id))
     code = check_presence(request, receipt=receipt, at=at)
     spend_code(code, request.member_id, receipt=receipt, at=at)
 
@@ -153,7 +153,7 @@ def _row(
     return NewTransaction(
         id=uuid7(),
         user_id=request.member_id,
-        business_id=request.business.pk,
+        business_id=request.business.id,
         coupon_id=coupon.pk if coupon else None,
         kind=PURCHASE,
         refund_of=None,
@@ -185,7 +185,7 @@ def _move(
     at, key, settled = row.created_at, row.id, decision.settled
     repaid = checkout.ledger.accrue(
         account,
-        issuer_id=request.business.pk,
+        issuer_id=request.business.id,
         transaction_id=key,
         amount=settled.bonus_accrued,
         at=at,

@@ -158,11 +158,10 @@ class ChainState:
         zone = timezone.get_default_timezone()
         meant: dict[tuple[UUID, UUID], Chain] = {}
         for request in requests:
-            for chain in of_source[request.business.pk]:
+            for chain in of_source[request.business.id]:
                 if (
                     # Not a coupon in hand: nothing that this chain could go on from.
                     not (chain.continues and not request.coupon_code)
-                    and (chain.id, request.member_id) not in meant
                     and not trigger_refusal(
                         chain,
                         amount=request.amount,

@@ -187,14 +187,14 @@ class Checkout:
         refunds = [request for request in requests if isinstance(request, RefundRequest)]
         times = [request.purchased_at or self.at for request in requests] or [self.at]
         own = [receipt_of(request) for request in requests if request.external_id]
-        refunded = {(request.business.pk, str(request.refund_of)) for request in refunds}
+        refunded = {(request.business.id, str(request.refund_of)) for request in refunds}
 
         # Members of refunds that name none are read from the purchases, which never change.
         members = {request.member_id for request in requests if request.member_id}
         members |= {purchase.member_id for purchase in stored_by_receipt(refunded).values()}
         members |= set(self.also_lock)
 
-        businesses = list({request.business.pk for request in purchases})
+        businesses = list({request.business.id for request in purchases})
         self.ledger, found = open_ledger(
             members,
             recorded_at=self.at,
@@ -353,7 +353,7 @@ class Checkout:
             raise RefundUnlinked(
                 _("Name the purchase that is refunded: refund_of is empty."), field="refund_of"
             )
-        purchase = self.stored.get((request.business.pk, request.refund_of))
+        purchase = self.stored.get((request.business.id, request.refund_of))
         if purchase:
             return self._give_back(request, purchase)
         if request.member_id is None:
@@ -361,7 +361,7 @@ class Checkout:
         if request.amount is None:
             raise RefundUnlinked(_("The purchase is not known yet; name the amount."), field="lines")
         self.account(request.member_id)
-        self.waiting.setdefault((request.business.pk, request.refund_of), []).append((index, request))
+        self.waiting.setdefault((request.business.id, request.refund_of), []).append((index, request))
         if request.external_id:
             self.waiting_by_receipt[receipt_of(request)] = request
         return Outcome(Status.PARKED)

@@ -165,7 +165,7 @@ class LiveOffers:
         """Return the offers whose conditions on the bill some purchase meets."""
         met: dict[UUID, Live] = {}
         for request in requests:
-            for live in self._by_business.get(request.business.pk, ()):
+            for live in self._by_business.get(request.business.id, ()):
                 at = request.purchased_at or self.recorded_at
                 if live.offer.id not in met and live.in_force(at):
                     facts = _facts_of_bill(request, at)
@@ -202,7 +202,7 @@ class LiveOffers:
 
     def decide(self, request: PurchaseRequest, bill: Bill, tier: Tier, *, at: datetime) -> Decision:
         """Settle the bill with the offers that apply."""
-        live = [one for one in self._by_business.get(request.business.pk, ()) if one.in_force(at)]
+        live = [one for one in self._by_business.get(request.business.id, ()) if one.in_force(at)]
         if not live:
             return Decision(bill, settle(bill))
         facts = self._facts(request, tier, [one.offer.rule for one in live], at)
@@ -215,7 +215,7 @@ class LiveOffers:
 
     def _facts(self, request: PurchaseRequest, tier: Tier, rules: list[Rule], at: datetime) -> Facts:
         member_id = request.member_id
-        first = self._first_visits.get((member_id, request.business.pk))
+        first = self._first_visits.get((member_id, request.business.id))
         facts = _facts_of_bill(request, at)
         return replace(
             facts,

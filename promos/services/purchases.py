@@ -83,7 +83,7 @@ Request = PurchaseRequest | RefundRequest
 
 
 def receipt_of(request: Request) -> Receipt:
-    return request.business.pk, str(request.external_id)
+    return request.business.id, str(request.external_id)
 
 
 class Status(StrEnum):

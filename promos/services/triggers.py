@@ -123,7 +123,7 @@ class Triggers:
         """
         rules, coupons = [], []
         gone_through, self._gone_through = self._gone_through, None
-        for chain in self._chains.get(request.business.pk, ()):
+        for chain in self._chains.get(request.business.id, ()):
             if at < chain.runs_since:
                 continue  # Not agreed yet when this purchase happened: there was no such rule.
             latest = self._state.latest.get((chain.id, request.member_id))
@@ -158,7 +158,7 @@ class Triggers:
                 )
             )
         if self._chains:
-            self._state.visits[request.member_id, request.business.pk].append(at)
+            self._state.visits[request.member_id, request.business.id].append(at)
         return rules, coupons
 
     def redeemed(self, coupon: Coupon, *, transaction_id: UUID, discount: Decimal, at: datetime) -> None:
@@ -216,7 +216,7 @@ class Triggers:
         if latest and latest.coupon_id:
             return "one_live: the chain's last coupon is still live"
         if chain.trigger_first_purchase and any(
-            visit < at for visit in self._state.visits[request.member_id, request.business.pk]
+            visit < at for visit in self._state.visits[request.member_id, request.business.id]
         ):
             return "first_purchase: the member has bought here before"
         if chain.budget_rub is not None and chain.spent_rub >= chain.budget_rub:

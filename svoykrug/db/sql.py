@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from operator import attrgetter, itemgetter
 from typing import Any, Self
 from uuid import UUID
 
@@ -56,10 +58,49 @@ def _planned(statements: list[str], few: bool) -> AbstractContextManager[tuple[S
 
 
 def _plain(value: Any) -> Any:
-    """Return a list of keys as the text of an array, which is many times quicker to hand over."""
-    if type(value) is list and value and type(value[0]) is UUID:
-        return "{" + ",".join(map(str, value)) + "}"
+    """Return a list of keys or of texts as the text of an array, which is many times quicker to hand over."""
+    if type(value) is list and value and type(value[0]) in (UUID, str):
+        return as_array(value)
     return value
+
+
+def as_array(values: Sequence[UUID] | Sequence[str]) -> str:
+    """Return the text of an SQL array of keys or of texts."""
+    words = [
+        value.hex if isinstance(value, UUID) else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for value in values
+    ]
+    return "{" + ",".join(words) + "}"
+
+
+def table_of(columns: Mapping[str, str]) -> str:
+    """Return SQL of a table `r`; the one placeholder in it takes its rows, as `in_columns` returns them.
+
+    columns  the SQL type of each, by name; trusted text
+    """
+    return _table(tuple(columns.items()))
+
+
+@cache
+def _table(columns: tuple[tuple[str, str], ...]) -> str:
+    values = ", ".join(
+        # What JSON has as null is no value here, either.
+        f"nullif(value->{number}, 'null') AS {name}"
+        if kind == "jsonb"
+        else f"(value->>{number})::{kind} AS {name}"
+        for number, (name, kind) in enumerate(columns)
+    )
+    # OFFSET 0 has each value read once, however often the statement names it.
+    return f"(SELECT {values} FROM jsonb_array_elements(%s) AS value OFFSET 0) AS r"  # noqa: S608
+
+
+def in_columns(columns: Mapping[str, str], rows: Sequence[Any]) -> str:
+    """Return rows for the table that `table_of` makes of the same columns: JSON, an array a row.
+
+    rows  dicts or dataclasses with a value for each column; an SQL array as its text
+    """
+    get = itemgetter if isinstance(rows[0], dict) else attrgetter
+    return orjson.dumps(list(map(get(*columns), rows)), default=str).decode()
 
 
 class Write:
@@ -84,13 +125,12 @@ class Write:
         """Add a writing statement; `{rows}` in it stands for the rows as a table named `r`.
 
         sql, columns  trusted text, never from a request
-        rows          dicts or dataclasses with a value for each column; without rows nothing is added
+        rows          as `in_columns` takes them; without rows nothing is added
         """
         if not rows:
             return
-        types = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        self._parts.append(sql.format(rows=f"json_to_recordset(%s) AS r({types})"))
-        self._rows.append(orjson.dumps(rows, default=str).decode())
+        self._parts.append(sql.format(rows=table_of(columns)))
+        self._rows.append(in_columns(columns, rows))
 
     def execute(self, *, last: bool = False) -> None:
         """Execute everything added.

@@ -215,8 +215,8 @@ def test_both_are_locked_in_the_order_of_their_keys(member, newcomer, shop, firs
         buy(newcomer, shop)
 
     locking = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
-    assert str(inviter.pk) in locking[-1]
-    assert str(newcomer.pk) in locking[-1]
+    assert inviter.pk.hex in locking[-1]
+    assert newcomer.pk.hex in locking[-1]
     assert all("ORDER BY id FOR NO KEY UPDATE" in sql for sql in locking)
 
 

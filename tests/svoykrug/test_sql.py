@@ -1,6 +1,7 @@
 """Statements by hand: several reads in one message, and a write that ends its transaction."""
 
 import json
+from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connection
@@ -118,6 +119,24 @@ class TestAhead:
                 ahead.send(write(uuid7(), member.pk))
             assert status() == "INERROR"
             set_rollback(True)
+
+
+@pytest.mark.django_db
+def test_a_list_of_texts_arrives_as_it_is():
+    texts = ["чай", "", "NULL", 'say "hi"', "back\\slash\\", "a,b", "{c}", "line\nline", " spaced ", "'%s"]
+
+    [[(arrived,)]] = read(("SELECT %s::text[]", [texts]))
+
+    assert arrived == texts
+
+
+@pytest.mark.django_db
+def test_a_list_of_keys_arrives_as_it_is():
+    keys = [uuid7(), uuid7(), UUID(int=0)]
+
+    [[(arrived,)]] = read(("SELECT %s::uuid[]", [keys]))
+
+    assert arrived == keys
 
 
 @pytest.mark.django_db
