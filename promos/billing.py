@@ -152,6 +152,8 @@ def _discounts(bill: Bill) -> tuple[list[Decimal], list[Decimal]]:
     Those for some lines go first, and never take more than is left of these; then those for the whole
     bill, together never more than is left of it, which are spread over what is left of the lines.
     """
+    if bill.coupon is None and not bill.offers:
+        return [ZERO], [ZERO] * len(bill.lines)
     asked = list(
         zip(_covers(bill), (_coupon_discount(bill.coupon), *map(_offer_discount, bill.offers)), strict=True)
     )

@@ -17,7 +17,7 @@ from django.db.transaction import atomic
 from django.utils.translation import gettext as _
 
 from loyalty.errors import MemberNotFound, RefundUnlinked
-from loyalty.models import ParkedRefund, Transaction
+from loyalty.models import Transaction
 from loyalty.services import referrals
 from loyalty.services.accounts import Account
 from loyalty.services.ledger import Ledger
@@ -45,14 +45,15 @@ from . import chain_state, live_offers, offer_uses
 from .announcements import announce
 from .buying import buy
 from .chain_state import ChainState
-from .checks import check_request, differing_fields, fingerprint, receipt_reused
+from .checks import check_request, differing_fields, receipt_reused
 from .cost_shares import CostShares
 from .coupons import Coupons
+from .early_refunds import EarlyRefunds, unparked
 from .live_offers import LiveOffers
 from .offer_uses import OfferUses
 from .promises import Promises
 from .purchases import Outcome, PurchaseRequest, RefundRequest, Request, Status, receipt_of
-from .refunds import give_back, note_refund, parked, unparked
+from .refunds import give_back, note_refund
 from .triggers import Triggers
 
 # A twin of another member slips past the member's lock and meets the unique receipt instead; and
@@ -160,10 +161,7 @@ class Checkout:
         self.rows: list[NewTransaction] = []
         self.coupons = Coupons()
         self.promises = Promises()
-        # Refunds of this call that wait for their purchase, by its receipt; and all by their own.
-        self.waiting: dict[Receipt, list[tuple[int, RefundRequest]]] = {}
-        self.waiting_by_receipt: dict[Receipt, RefundRequest] = {}
-        self.applied: list[ParkedRefund] = []
+        self.early: EarlyRefunds
         self.ledger: Ledger
         self.referrals: Referrals
         self.triggers: Triggers
@@ -206,12 +204,7 @@ class Checkout:
         )
         active, live, stored_rows, parked_rows = found
         self.stored = stored(stored_rows)
-        self.parked = {
-            (refund.business_id, refund.external_id): refund for refund in parked_refunds(parked_rows)
-        }
-        self.parked_for: dict[Receipt, list[ParkedRefund]] = {}
-        for refund in self.parked.values():
-            self.parked_for.setdefault((refund.business_id, refund.refund_of), []).append(refund)
+        self.early = EarlyRefunds(parked_refunds(parked_rows), recorded_at=self.at)
         self.offers = LiveOffers(live, recorded_at=self.at)
         self.uses = OfferUses(self.offers, self.coupons, recorded_at=self.at)
         self._load_further(purchases, refunded, members, since=min(times), until=max(times))
@@ -327,8 +320,8 @@ class Checkout:
             outcome = buy(self, request)
         except DomainError as error:
             return Outcome(Status.REJECTED, error=error)
-        if request.external_id and (self.waiting or self.parked_for):
-            self._apply_waiting(receipt_of(request))
+        if request.external_id and self.early:
+            self._apply_early(receipt_of(request))
         return outcome
 
     def _repeat(self, request: Request) -> Outcome | None:
@@ -339,14 +332,7 @@ class Checkout:
             if differing := differing_fields(request, found, self.stored):
                 raise receipt_reused(request, differing)
             return Outcome(Status.DUPLICATE, found.id)
-        early = self.parked.get(receipt)
-        waiting = self.waiting_by_receipt.get(receipt)
-        if early is None and waiting is None:
-            return None
-        known = early.request_hash if early else fingerprint(waiting)  # type: ignore[arg-type]
-        if known != fingerprint(request):
-            raise receipt_reused(request, ["amount"])
-        return Outcome(Status.DUPLICATE)
+        return Outcome(Status.DUPLICATE) if self.early.has(request) else None
 
     def _refund(self, index: int, request: RefundRequest) -> Outcome:
         if not request.refund_of:
@@ -361,9 +347,7 @@ class Checkout:
         if request.amount is None:
             raise RefundUnlinked(_("The purchase is not known yet; name the amount."), field="lines")
         self.account(request.member_id)
-        self.waiting.setdefault((request.business.id, request.refund_of), []).append((index, request))
-        if request.external_id:
-            self.waiting_by_receipt[receipt_of(request)] = request
+        self.early.wait(index, request)
         return Outcome(Status.PARKED)
 
     def _give_back(self, request: RefundRequest, purchase: StoredTransaction) -> Outcome:
@@ -372,18 +356,17 @@ class Checkout:
         note_refund(purchase, outcome.row)
         return outcome
 
-    def _apply_waiting(self, receipt: Receipt) -> None:
+    def _apply_early(self, receipt: Receipt) -> None:
         """Apply refunds that came before this purchase: earlier calls' first, then this call's, by time."""
         purchase = self.stored[receipt]
-        for refund in self.parked_for.pop(receipt, []):
+        for refund in self.early.parked_for(receipt):
             try:
                 self._give_back(unparked(refund, purchase), purchase)
             except DomainError:
                 # It stays parked and is reported with those whose purchase never came.
                 continue
-            self.applied.append(refund)
-        waiting = self.waiting.pop(receipt, [])
-        for index, request in sorted(waiting, key=lambda item: item[1].purchased_at or self.at):
+            self.early.applied(refund)
+        for index, request in self.early.waiting_for(receipt):
             try:
                 self.outcomes[index] = self._give_back(request, purchase)
             except DomainError as error:
@@ -403,11 +386,6 @@ class Checkout:
         self.promises.write(write, at=self.at)
         self.referrals.write(write)
         announce(write, self)
-        if self.applied:
-            ParkedRefund.objects.filter(pk__in=[refund.pk for refund in self.applied]).delete()
-        if self.waiting:
-            ParkedRefund.objects.bulk_create(
-                parked(request, self.at) for waiting in self.waiting.values() for _index, request in waiting
-            )
+        self.early.write()
         failpoint("checkout-before-commit")
         write.execute(last=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from loyalty.errors import InvalidPurchase, RefundExceedsPurchase, RefundUnlinked
-from loyalty.models import BonusLot, Business, ParkedRefund, Transaction
+from loyalty.models import BonusLot, Transaction
 from loyalty.rules import Restored
 from loyalty.services.accounts import Account
 from loyalty.services.transactions import NewTransaction, StoredTransaction
@@ -218,40 +218,3 @@ def note_refund(purchase: StoredTransaction, row: NewTransaction) -> None:
     purchase.restored -= row.bonus_redeemed
     purchase.taken_back -= row.bonus_accrued
     purchase.refunded_lines += row.explanation.get("lines", [])
-
-
-def parked(request: RefundRequest, at: datetime) -> ParkedRefund:
-    """Return the row, not stored yet, that keeps a refund until its purchase comes."""
-    assert request.member_id is not None
-    assert request.refund_of
-    assert request.amount is not None
-    return ParkedRefund(
-        business=request.business,
-        member_id=request.member_id,
-        external_id=request.external_id or str(uuid7()),
-        refund_of=request.refund_of,
-        amount=request.amount,
-        purchased_at=request.purchased_at or at,
-        category=request.category,
-        request_hash=fingerprint(request),
-        source=request.source,
-        created_at=at,
-    )
-
-
-def unparked(refund: ParkedRefund, purchase: StoredTransaction) -> RefundRequest:
-    """Return the request that was parked, now that its purchase is there."""
-    at = refund.purchased_at
-    if at == refund.created_at:
-        # Nobody said when it happened; then the purchase may be dated by its later arrival.
-        at = max(at, purchase.created_at)
-    return RefundRequest(
-        business=Business(pk=refund.business_id),
-        external_id=refund.external_id,
-        refund_of=refund.refund_of,
-        amount=refund.amount,
-        member_id=refund.member_id,
-        purchased_at=at,
-        category=refund.category,
-        source=refund.source,
-    )
