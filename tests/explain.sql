@@ -92,7 +92,7 @@ SELECT sk_id(created_at, 'given', n), created_at, sk_id('2024-10-05 00:00+03', '
 FROM coupons, LATERAL (SELECT ('x' || substr(code, 3))::bit(32)::bigint AS n) number WHERE n % 5 = 0 ON CONFLICT DO NOTHING;
 INSERT INTO offer_uses (id, created_at, offer_id, version, user_id, transaction_id, uses, bonuses, discount, day)
 SELECT sk_id(created_at, 'use', n), created_at, sk_offer(1 + n % 100), 1, user_id, id, 1, 5, 0, created_at::date
-FROM transactions, LATERAL (SELECT substr(external_id, 9)::bigint AS n) number WHERE n % 5 = 1;
+FROM (SELECT *, CASE WHEN external_id LIKE 'receipt-%' THEN substr(external_id, 9)::bigint END AS n FROM transactions) t WHERE n % 5 = 1;
 UPDATE transactions t SET coupon_id = sk_coupon(n) FROM generate_series(1, 50000, 3) n WHERE t.id = sk_purchase(n * 10 - 7);
 
 -- Lots, entries and balances in one statement and chained as the ledger does it: each member's accruals
@@ -100,7 +100,7 @@ UPDATE transactions t SET coupon_id = sk_coupon(n) FROM generate_series(1, 50000
 WITH lot AS MATERIALIZED (
   SELECT *, sk_id(created_at, 'lot', n) AS lot_id, n % 4 = 0 AS live,
     row_number() OVER (PARTITION BY user_id ORDER BY n) AS place, count(*) OVER (PARTITION BY user_id) AS lots
-  FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM transactions WHERE kind = 'purchase') t
+  FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM transactions WHERE kind = 'purchase' AND external_id LIKE 'receipt-%') t
 ), spent AS MATERIALIZED (
   SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY n) AS turn FROM lot WHERE NOT live
 ), opened AS (

@@ -1,8 +1,10 @@
 """`make bench` measures what it says it does; the figures themselves are no test's business."""
 
 import pytest
+from django.db import connection
 
 from tests.bench.figures import UnknownFigure, chosen
+from tests.bench.history import switch_triggers_on
 from tests.bench.registry import FIGURES, NAMES, Result
 from tests.bench.yardstick import with_values
 
@@ -31,3 +33,19 @@ def test_stored_result_has_the_six_fields_of_the_file():
 
 def test_values_go_into_the_yardsticks_places_and_leave_casts_alone():
     assert with_values("SELECT :first::bigint, :count::bigint", count=5) == "SELECT :first::bigint, 5::bigint"
+
+
+@pytest.mark.django_db
+def test_no_trigger_is_left_out_after_the_history_was_loaded():
+    off = "SELECT count(*) FROM pg_trigger WHERE tgenabled = 'D'"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE bonus_lots DISABLE TRIGGER USER; ALTER TABLE audit_logs DISABLE TRIGGER USER"
+        )
+        cursor.execute(off)
+        assert cursor.fetchone() > (0,)
+
+        switch_triggers_on()
+
+        cursor.execute(off)
+        assert cursor.fetchone() == (0,)
