@@ -51,10 +51,10 @@ FROM generate_series(1, 10000) n;
 
 INSERT INTO offer_constructor (id, created_at, updated_at, business_id, title, conditions, effect, stacking, priority, status, version,
   live_since, uses_count, bonuses_given, discount_given)
-SELECT sk_offer(n), now(), now(), sk_business(1 + n % 20), 'Offer ' || n, '{}', '{}', 'stackable', 0, 'published', 1, now(), 0, 0, 0
+SELECT sk_offer(n), now(), now(), sk_business(1 + n % 20), 'Offer ' || n, '{}', '{"kind": "percent", "value": "5"}', 'stackable', 0, 'published', 1, now(), 0, 0, 0
 FROM generate_series(1, 100) n;
 INSERT INTO offer_versions (id, created_at, offer_id, number, title, conditions, effect, stacking, priority)
-SELECT sk_id(now(), 'version', n), now(), sk_offer(n), 1, 'Offer ' || n, '{}', '{}', 'stackable', 0 FROM generate_series(1, 100) n;
+SELECT sk_id(now(), 'version', n), now(), sk_offer(n), 1, 'Offer ' || n, '{}', '{"kind": "percent", "value": "5"}', 'stackable', 0 FROM generate_series(1, 100) n;
 INSERT INTO member_segments (id, created_at, user_id, segment, snapshot_date)
 SELECT sk_id(now(), 'segment', n), now(), sk_member(n), 'loyal', now() FROM generate_series(1, 9000) n;
 
