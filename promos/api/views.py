@@ -249,8 +249,10 @@ class MemberLookupView(TillView):
     )
     def get(self, request: Request) -> Response:
         business, at = request.auth.business, timezone.now()
-        member_id = self.member_named(validated(MemberRef, self.given(request)))
-        member = find_member(member_id=member_id, business=business)
+        named = validated(MemberRef, self.given(request))
+        if "code" in named:
+            named = {"member_id": self.member_named(named)}
+        member = find_member(**named, business=business)
         member.available = wallet(member.pk, at=at).available
         own_cap = business.redemption_cap_percent
         caps = [member.status_tier.redemption_cap_percent, *([] if own_cap is None else [own_cap])]
