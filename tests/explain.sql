@@ -171,8 +171,9 @@ FROM generate_series(1, 60000) n;
 
 INSERT INTO crm_integrations (id, created_at, updated_at, business_id, provider, base_url, mapping, polling, cursor, failures, is_active, last_error)
 SELECT sk_id('2026-01-01', 'crm', n), now(), now(), sk_business(n), 'till', '', '{}', '{}', '{}', 0, true, '' FROM generate_series(1, 20) n;
+-- The fourth CRM has said nothing for long.
 INSERT INTO crm_messages (id, created_at, updated_at, integration_id, digest, body, status, error, attempts, next_attempt_at, reference, results)
-SELECT sk_id(sk_at(n, 50000), 'message', n), sk_at(n, 50000), now(), sk_id('2026-01-01', 'crm', 1 + n % 20), lpad(n::text, 64, '0'), '{}', 'applied',
+SELECT sk_id(sk_at(n, 50000), 'message', n), sk_at(n, 50000), now(), sk_id('2026-01-01', 'crm', 1 + CASE WHEN n > 10000 AND n % 20 = 3 THEN 4 ELSE n % 20 END), lpad(n::text, 64, '0'), '{}', 'applied',
   '', 1, CASE WHEN n % 500 = 0 THEN now() - interval '1 minute' END, 'receipt-' || n, '[]'
 FROM generate_series(1, 50000) n;
 INSERT INTO referral_codes (id, created_at, updated_at, user_id, code, invited_count, rewarded_count, monthly_limit, is_active)
