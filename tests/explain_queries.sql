@@ -273,8 +273,7 @@ SELECT * FROM rfm_runs ORDER BY snapshot_date DESC, calculated_at DESC LIMIT 1;
 SELECT user_id FROM sandbox_members WHERE sandbox_id = sk_business(4);
 
 -- idx_sandbox_members_user
-SELECT id FROM users WHERE phone = '+79000000042' AND is_active AND anonymised_at IS NULL
-  AND EXISTS (SELECT FROM sandbox_members s WHERE s.user_id = users.id AND s.sandbox_id = sk_business(4));
+SELECT sandbox_id FROM sandbox_members WHERE user_id = sk_member(42);
 
 -- idx_second_factors_user
 SELECT * FROM second_factors WHERE user_id = sk_member(43);
