@@ -1,6 +1,7 @@
 """Statements by hand: several reads in one message, and a write that ends its transaction."""
 
 import json
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -10,7 +11,7 @@ from django.db.transaction import atomic, on_commit, set_rollback
 from loyalty.models import AuditLog, Member, ParkedRefund
 from svoykrug.db.actor import Actor, ActorKind, acting_as
 from svoykrug.db.models import uuid7
-from svoykrug.db.sql import Ahead, Write, as_jsonb, read
+from svoykrug.db.sql import Ahead, Write, as_array, as_jsonb, in_columns, read, table_of
 from tests.factories import NOON, BusinessFactory, MemberFactory
 
 COLUMNS = {
@@ -137,6 +138,28 @@ def test_a_list_of_keys_arrives_as_it_is():
     [[(arrived,)]] = read(("SELECT %s::uuid[]", [keys]))
 
     assert arrived == keys
+
+
+@pytest.mark.django_db
+def test_rows_become_a_table_with_nothing_where_nothing_was_given():
+    columns = {"amount": "numeric", "data": "jsonb", "note": "text", "keys": "uuid[]"}
+    key = uuid7()
+    rows = [
+        {
+            "note": 'null "x"',
+            "amount": Decimal("3.10"),
+            "data": {"b": None},
+            "keys": as_array([key]),
+            "more": 1,
+        },
+        {"note": None, "amount": None, "data": None, "keys": as_array([])},
+    ]
+
+    [found] = read(
+        (f"SELECT amount, data::text, note, keys FROM {table_of(columns)}", [in_columns(columns, rows)])
+    )
+
+    assert found == [(Decimal("3.10"), '{"b": null}', 'null "x"', [key]), (None, None, None, [])]
 
 
 @pytest.mark.django_db
